@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-2.0
+# Thin: each target hands over to the directory whose work it is.
+
+KVER ?= $(shell uname -r)
+KDIR ?= /lib/modules/$(KVER)/build
+BUILD := $(CURDIR)/build
+# The headers know their kernel's release, whatever directory they lie in.
+RELEASE = $(or $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' \
+		 $(KDIR)/include/generated/utsrelease.h 2>/dev/null),$(KVER))
+OUT = $(BUILD)/$(RELEASE)
+
+export BUFFTRACK_UAPI := $(CURDIR)/uapi
+export BUFFTRACK_KMOD := $(CURDIR)/kmod
+
+.DEFAULT_GOAL := all
+.PHONY: all help module tool lib demo picture check lint bench bench-memory bench-scale install dkms clean
+
+## all: the module for KVER= or KDIR= (default: the running kernel), tool, library
+all: module tool lib
+
+## module: build/<release>/bufftrack.ko, for KVER= or KDIR=
+# Kbuild writes beside its sources: it is given a tree of links to them.
+module: | deps-build
+	@test -e $(KDIR)/Makefile || { \
+	  echo "bufftrack: no kernel headers in $(KDIR): install those of $(KVER)" >&2; \
+	  echo "  (Debian: apt-get install linux-headers-$(KVER)), or give KDIR=" >&2; exit 1; }
+	@mkdir -p $(OUT) && cp -rsf $(CURDIR)/Kbuild $(CURDIR)/kmod $(OUT)/
+	$(MAKE) -C $(KDIR) M=$(OUT) modules
+
+## tool: build/user/bufftrack
+tool: | deps-build
+	$(MAKE) -C userspace O=$(BUILD)/user
+
+## lib: libbufftrack and its examples, in build/user/lib and build/user/examples
+lib: | deps-build
+	$(MAKE) -C userspace/lib O=$(BUILD)/user all examples
+
+## demo: the main job, on real input, in a VM; installs what it needs
+demo:
+	selftests/demo/run
+
+## picture: userspace/man/top.svg anew: bufftrack top, in a VM, as README.md shows it
+picture:
+	selftests/demo/picture
+
+## check: every test, in VMs; installs what it needs (MINUTES=N: begin none after that)
+check:
+	selftests/check $(if $(MINUTES),--minutes $(MINUTES))
+
+## lint: every static check; installs what it needs
+lint:
+	selftests/lint
+
+## bench: instructions an ALLOC or a FREE takes, and its peers; build/bench.json
+bench:
+	selftests/bench/run
+
+## bench-memory: bytes a buffer, a tombstone, a client and a stack take
+bench-memory:
+	selftests/bench/memory
+
+## bench-scale: what a second CPU adds (on a host with two that are idle)
+bench-scale:
+	selftests/bench/scale
+
+## install: the module (for KVER=), the tool, udev rule, group; DESTDIR= PREFIX=
+install: all
+	install -D -m 644 $(OUT)/bufftrack.ko \
+	  $(DESTDIR)/lib/modules/$(RELEASE)/updates/bufftrack.ko
+	install -D -m 644 packaging/udev/60-bufftrack.rules \
+	  $(DESTDIR)/usr/lib/udev/rules.d/60-bufftrack.rules
+	install -D -m 644 packaging/sysusers/bufftrack.conf \
+	  $(DESTDIR)/usr/lib/sysusers.d/bufftrack.conf
+	install -D -m 644 packaging/completions/bufftrack \
+	  $(DESTDIR)/usr/share/bash-completion/completions/bufftrack
+	$(MAKE) -C userspace O=$(BUILD)/user install
+	$(MAKE) -C userspace/lib O=$(BUILD)/user install
+	test -n "$(DESTDIR)" || depmod $(RELEASE)
+
+## dkms: register the source with DKMS, which builds it for each new kernel
+VERSION = $(or $(shell git describe --tags --always 2>/dev/null),0)
+dkms:
+	install -d $(DESTDIR)/usr/src/bufftrack-$(VERSION)/packaging
+	cp -r Kbuild Makefile kmod uapi $(DESTDIR)/usr/src/bufftrack-$(VERSION)/
+	sed 's/@VERSION@/$(VERSION)/' packaging/dkms/dkms.conf \
+	  >$(DESTDIR)/usr/src/bufftrack-$(VERSION)/dkms.conf
+	test -n "$(DESTDIR)" || dkms install bufftrack/$(VERSION)
+
+## clean: what was built in this tree (not the cache of kernels)
+clean:
+	rm -rf $(BUILD)
+
+## help: this
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST)
+
+.PHONY: deps-build
+deps-build:
+	@test -n "$(BUFFTRACK_NODEPS)" || packaging/deps build

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Who did it: the task behind an event, remembered after it is gone.
+ */
+#include <linux/cred.h>
+#include <linux/pid_namespace.h>
+#include <linux/slab.h>
+
+#include "bufftrack.h"
+#include "compat.h"
+
+static void actor_free_rcu(struct rcu_head *rcu)
+{
+	struct bt_actor *actor = container_of(rcu, struct bt_actor, rcu);
+
+	put_pid(actor->pid);
+	put_pid(actor->tid);
+	kfree(actor);
+}
+
+/* bufftrack_actor_free - for bufftrack_actor_put() */
+void bufftrack_actor_free(struct bt_actor *actor)
+{
+	if (actor->stack)
+		bufftrack_stack_forget(actor);
+	call_rcu(&actor->rcu, actor_free_rcu);
+}
+
+/* bufftrack_actor_new - the current task as an actor, or NULL; may sleep */
+struct bt_actor *bufftrack_actor_new(void)
+{
+	struct bt_actor *actor = kmalloc(sizeof(*actor), BT_GFP);
+
+	if (!actor)
+		return NULL;
+
+	refcount_set(&actor->refs, 1);
+	actor->stack = NULL;
+	actor->uid = current_euid();
+	actor->pid = get_pid(task_tgid(current));
+	actor->tid = get_pid(task_pid(current));
+	/* Renaming itself, a task can race with this; strscpy() ends the name. */
+	strscpy_pad(actor->comm, current->comm, sizeof(actor->comm));
+	return actor;
+}
+
+static bool same_comm(const char *a, const char *b)
+{
+	BUILD_BUG_ON(TASK_COMM_LEN != 2 * sizeof(u64));
+	return get_unaligned((const u64 *)a) == get_unaligned((const u64 *)b) &&
+	       get_unaligned((const u64 *)a + 1) == get_unaligned((const u64 *)b + 1);
+}
+
+/*
+ * Both comms are padded with zeros. One read here while another thread writes it may
+ * be torn: then it does not match, and costs an actor more.
+ */
+static bool actor_is_current(const struct bt_actor *actor)
+{
+	return actor->tid == task_pid(current) && uid_eq(actor->uid, current_euid()) &&
+	       same_comm(actor->comm, current->comm);
+}
+
+/**
+ * bufftrack_actor_get() - the current task as an actor
+ * @client: whose cache to use
+ *
+ * The cache holds one actor a slot, chosen by the tid: threads of a pool, whose
+ * tids follow each other, do not meet. It pins its actors until the client
+ * closes.
+ *
+ * Return: a reference, or NULL for want of memory. May sleep.
+ */
+struct bt_actor *bufftrack_actor_get(struct bt_client *client)
+{
+	struct bt_actor __rcu **slot = &client->actors[current->pid & (BT_ACTOR_SLOTS - 1)];
+	struct bt_actor *actor, *old;
+
+	rcu_read_lock();
+	actor = rcu_dereference(*slot);
+	if (actor && actor_is_current(actor) && refcount_inc_not_zero(&actor->refs)) {
+		rcu_read_unlock();
+		return actor;
+	}
+	rcu_read_unlock();
+
+	actor = bufftrack_actor_new();
+	if (!actor)
+		return NULL;
+	refcount_inc(&actor->refs);
+	old = unrcu_pointer(xchg(slot, RCU_INITIALIZER(actor)));
+	bufftrack_actor_put(old);
+	return actor;
+}
+
+/* bufftrack_actor_exited - whether the actor's process is gone */
+bool bufftrack_actor_exited(const struct bt_actor *actor)
+{
+	bool gone;
+
+	rcu_read_lock();
+	gone = !pid_task(actor->pid, PIDTYPE_TGID);
+	rcu_read_unlock();
+	return gone;
+}

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Clients: one an open file; what they use, and how they go.
+ */
+#include <linux/cred.h>
+#include <linux/slab.h>
+
+#include "bufftrack.h"
+
+/* Every open client by its id. Readers RCU, and the client's refs. */
+static DEFINE_XARRAY(bt_clients);
+static atomic64_t bt_last_client = ATOMIC64_INIT(0);
+
+static void client_free_rcu(struct rcu_head *rcu)
+{
+	kfree(container_of(rcu, struct bt_client, rcu));
+}
+
+static void client_free(struct bt_client *client)
+{
+	int i;
+
+	for (i = 0; i < BT_ACTOR_SLOTS; i++)
+		bufftrack_actor_put(rcu_dereference_protected(client->actors[i], true));
+	bufftrack_actor_put(client->opener);
+	bufftrack_stats_destroy(&client->stats);
+	bufftrack_user_put(client->user);
+	call_rcu(&client->rcu, client_free_rcu);
+}
+
+/* bufftrack_client_put - drop a reference; may sleep */
+void bufftrack_client_put(struct bt_client *client)
+{
+	if (refcount_dec_and_test(&client->refs))
+		client_free(client);
+}
+
+/* bufftrack_client_open - a new client of the current task, or ERR_PTR */
+struct bt_client *bufftrack_client_open(void)
+{
+	struct bt_client *client = kzalloc(sizeof(*client), BT_GFP);
+	int err = -ENOMEM;
+
+	if (!client)
+		return ERR_PTR(-ENOMEM);
+
+	client->opener = bufftrack_actor_new();
+	if (!client->opener)
+		goto free;
+	if (bufftrack_stats_init(&client->stats))
+		goto opener;
+	client->user = bufftrack_user_get(current_euid());
+	if (IS_ERR(client->user))
+		goto stats;
+	client->id = atomic64_inc_return(&bt_last_client);
+	refcount_set(&client->refs, 1);
+	mutex_init(&client->lock);
+	xa_init(&client->attaches);
+
+	/* From here on STAT finds it. */
+	err = xa_err(xa_store(&bt_clients, client->id, client, BT_GFP));
+	if (err)
+		goto user;
+	bufftrack_report_open(client);
+	return client;
+user:
+	bufftrack_user_put(client->user);
+stats:
+	bufftrack_stats_destroy(&client->stats);
+opener:
+	bufftrack_actor_put(client->opener);
+free:
+	kfree(client);
+	return ERR_PTR(err);
+}
+
+static void attach_free(struct bt_attach *attach)
+{
+	struct bt_share *share = attach->share;
+
+	atomic_dec(&(share->parent ?: share)->clients);
+	/* A PRIVATE client's keys go with it. */
+	if (share->parent)
+		bufftrack_history_forget(share);
+	bufftrack_share_put(share);
+	kfree(attach);
+}
+
+/**
+ * bufftrack_client_close() - the last reference to the file has gone
+ * @client: the client; gone afterwards
+ *
+ * Drops its holds, each with a LEAK. Whatever ended the task, the file's
+ * release calls this at once. May sleep, and does so between many holds.
+ */
+void bufftrack_client_close(struct bt_client *client)
+{
+	struct bt_attach *attach;
+	unsigned long serial;
+	u64 leaks = 0;
+
+	xa_for_each(&client->attaches, serial, attach) {
+		leaks += bufftrack_attach_close(attach);
+		attach_free(attach);
+	}
+	xa_destroy(&client->attaches);
+
+	bufftrack_report_close(client, leaks);
+	xa_erase(&bt_clients, client->id);
+	bufftrack_client_put(client);
+}
+
+/* bufftrack_client_find - a reference to an open client, or NULL */
+struct bt_client *bufftrack_client_find(u64 id)
+{
+	struct bt_client *client;
+
+	rcu_read_lock();
+	client = id <= ULONG_MAX ? xa_load(&bt_clients, id) : NULL;
+	if (client && !refcount_inc_not_zero(&client->refs))
+		client = NULL;
+	rcu_read_unlock();
+	return client;
+}
+
+/* bufftrack_client_next - a reference to the first client after an id, or NULL */
+struct bt_client *bufftrack_client_next(u64 after)
+{
+	struct bt_client *client = NULL;
+	unsigned long id = after;
+
+	rcu_read_lock();
+	while (id < ULONG_MAX) {
+		id++;
+		client = xa_find(&bt_clients, &id, ULONG_MAX, XA_PRESENT);
+		if (!client || refcount_inc_not_zero(&client->refs))
+			break;
+		client = NULL;
+	}
+	rcu_read_unlock();
+	return client;
+}
+
+/**
+ * bufftrack_client_set() - carry out CLIENT
+ * @client: the caller's
+ * @arg: in and out; mask, flags and name are checked by ioctl.c
+ *
+ * Return: 0; -EBUSY where PRIVATE comes too late, -EINVAL where it would go.
+ */
+int bufftrack_client_set(struct bt_client *client, struct bufftrack_client *arg)
+{
+	unsigned int mask = arg->mask & ~BUFFTRACK_CLIENT_NAME;
+	int err = 0;
+
+	mutex_lock(&client->lock);
+	if (mask & ~arg->flags & client->flags & BUFFTRACK_CLIENT_PRIVATE) {
+		err = -EINVAL;
+	} else if (mask & arg->flags & ~client->flags & BUFFTRACK_CLIENT_PRIVATE &&
+		   READ_ONCE(client->used)) {
+		err = -EBUSY;
+	} else {
+		WRITE_ONCE(client->flags, (client->flags & ~mask) | (arg->flags & mask));
+		if (arg->mask & BUFFTRACK_CLIENT_NAME)
+			memcpy(client->name, arg->name, sizeof(client->name));
+	}
+	arg->flags = client->flags;
+	memcpy(arg->name, client->name, sizeof(arg->name));
+	arg->id = client->id;
+	mutex_unlock(&client->lock);
+	return err;
+}
+
+/* An attach keeps its device, and so the serial, for as long as it is there. */
+static struct bt_attach *attach_find(struct bt_client *client, u64 id)
+{
+	unsigned long serial;
+
+	if (!bufftrack_device_serial(id, &serial))
+		return NULL;
+	return xa_load(&client->attaches, serial);
+}
+
+static struct bt_attach *attach_create(struct bt_client *client, u64 id, bool create)
+{
+	struct bt_attach *attach;
+	struct bt_share *share;
+	int err;
+
+	/* Another thread may have been faster. */
+	attach = attach_find(client, id);
+	if (attach)
+		return attach;
+
+	share = bufftrack_share_open(client, id, create);
+	if (IS_ERR_OR_NULL(share))
+		return ERR_CAST(share);
+
+	err = -ENOMEM;
+	attach = kzalloc(sizeof(*attach), BT_GFP);
+	if (!attach)
+		goto put;
+	attach->client = client;
+	attach->share = share;
+	attach->device = id;
+	err = xa_err(xa_store(&client->attaches, share->device->serial, attach, BT_GFP));
+	if (err)
+		goto free;
+	atomic_inc(&(share->parent ?: share)->clients);
+	return attach;
+free:
+	kfree(attach);
+put:
+	bufftrack_share_put(share);
+	return ERR_PTR(err);
+}
+
+/* bufftrack_attach_lookup - for bufftrack_attach_find(), where it is not the latest one */
+struct bt_attach *bufftrack_attach_lookup(struct bt_client *client, u64 id)
+{
+	struct bt_attach *attach = attach_find(client, id);
+
+	if (!attach)
+		return NULL;
+	/* Pairs with the acquire in bufftrack_attach_find(). */
+	smp_store_release(&client->last, attach);
+	return attach;
+}
+
+/**
+ * bufftrack_attach() - the client's attach to a device, made where not there
+ * @client: the client
+ * @id: the device
+ * @create: make the device too, where it is not known
+ *
+ * Return: the attach, which stays until the client closes; NULL where the
+ * device is not known and not to be made; or -ENOMEM, -ENOSPC. May sleep.
+ */
+struct bt_attach *bufftrack_attach(struct bt_client *client, u64 id, bool create)
+{
+	struct bt_attach *attach = bufftrack_attach_find(client, id);
+
+	if (likely(attach))
+		return attach;
+
+	mutex_lock(&client->lock);
+	attach = attach_create(client, id, create);
+	mutex_unlock(&client->lock);
+	return attach;
+}
+
+/* bufftrack_clients_exit - the last client has closed: nothing may be left */
+void bufftrack_clients_exit(void)
+{
+	WARN_ON(!xa_empty(&bt_clients));
+	xa_destroy(&bt_clients);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What differs between the kernels from 6.1 on, each with the version. */
+#ifndef BUFFTRACK_COMPAT_H
+#define BUFFTRACK_COMPAT_H
+
+#include <linux/shrinker.h>
+#include <linux/slab.h>
+#include <linux/version.h>
+
+/* 6.12: moved from asm/. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
+#include <asm/unaligned.h>
+#else
+#include <linux/unaligned.h>
+#endif
+
+/* 6.7: shrinkers are allocated, and registered apart from that. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
+static inline struct shrinker *shrinker_alloc(unsigned int flags, const char *name)
+{
+	struct shrinker *s = kzalloc(sizeof(*s), GFP_KERNEL);
+
+	if (s) {
+		s->flags = flags;
+		s->seeks = DEFAULT_SEEKS;
+	}
+	return s;
+}
+
+#define shrinker_register(s, name) register_shrinker(s, name)
+
+static inline void shrinker_free(struct shrinker *s)
+{
+	unregister_shrinker(s);
+	kfree(s);
+}
+#else
+#define shrinker_register(s, name)    \
+	({                            \
+		shrinker_register(s); \
+		0;                    \
+	})
+#endif
+
+/*
+ * CONFIG_INIT_STACK_ALL zeroes every variable on the stack. For those that are
+ * large, on the way of each call, and filled before anything of them is read.
+ */
+#if __has_attribute(__uninitialized__)
+#define BT_UNINIT __attribute__((__uninitialized__))
+#else
+#define BT_UNINIT
+#endif
+
+#endif /* BUFFTRACK_COMPAT_H */

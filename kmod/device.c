@@ -1,0 +1,544 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Users, devices, shares and spaces: what there is, who brought it into being,
+ * and when it goes.
+ */
+#include <linux/capability.h>
+#include <linux/cred.h>
+#include <linux/jhash.h>
+#include <linux/rhashtable.h>
+#include <linux/slab.h>
+
+#include "bufftrack.h"
+
+static const struct rhashtable_params bt_device_params = {
+	.head_offset = offsetof(struct bt_device, node),
+	.key_offset = offsetof(struct bt_device, id),
+	.key_len = sizeof(u64),
+	.automatic_shrinking = true,
+};
+
+/* Writers hold bt_devices_lock; readers RCU, and the device's refs. */
+static struct rhashtable bt_devices;
+static DEFINE_XARRAY(bt_devices_serial);
+static DEFINE_MUTEX(bt_devices_lock);
+static unsigned long bt_last_serial;
+
+static LIST_HEAD(bt_users);
+static DEFINE_MUTEX(bt_users_lock);
+
+/*
+ * Devices that are gone and had lost history, as a Bloom filter. A free on a
+ * device that is not known must not be called certain if its tombstones were
+ * given up; a false positive only says "probable" too often: one in 5,000 after
+ * 2,000 such devices.
+ */
+#define BT_LOST_BITS 65536
+#define BT_LOST_HASHES 4
+static DECLARE_BITMAP(bt_lost, BT_LOST_BITS);
+
+static unsigned int lost_bit(u64 id, unsigned int n)
+{
+	return jhash_2words(lower_32_bits(id), upper_32_bits(id), n) % BT_LOST_BITS;
+}
+
+/* bufftrack_device_lost - history of this device was lost, before it went */
+bool bufftrack_device_lost(u64 id)
+{
+	unsigned int n;
+
+	for (n = 0; n < BT_LOST_HASHES; n++)
+		if (!test_bit(lost_bit(id, n), bt_lost))
+			return false;
+	return true;
+}
+
+static void device_set_lost(u64 id)
+{
+	unsigned int n;
+
+	for (n = 0; n < BT_LOST_HASHES; n++)
+		set_bit(lost_bit(id, n), bt_lost);
+}
+
+/**
+ * bufftrack_may_see() - the rule of who sees what
+ * @user: whose thing it is; NULL for everybody's
+ *
+ * Return: whether the current task may see it.
+ */
+bool bufftrack_may_see(const struct bt_user *user)
+{
+	return (user && uid_eq(user->uid, current_euid())) || perfmon_capable();
+}
+
+/* ---- users ---------------------------------------------------------------- */
+
+/* bufftrack_user_get - the user, made where not there; reference or ERR_PTR */
+struct bt_user *bufftrack_user_get(kuid_t uid)
+{
+	struct bt_user *user;
+
+	mutex_lock(&bt_users_lock);
+	list_for_each_entry(user, &bt_users, node) {
+		if (uid_eq(user->uid, uid)) {
+			refcount_inc(&user->refs);
+			goto out;
+		}
+	}
+
+	user = kzalloc(sizeof(*user), BT_GFP);
+	if (!user)
+		goto nomem;
+	if (bufftrack_stats_init(&user->stats)) {
+		kfree(user);
+		goto nomem;
+	}
+	user->uid = uid;
+	refcount_set(&user->refs, 1);
+	ratelimit_state_init(&user->log, 5 * HZ, 100);
+	ratelimit_set_flags(&user->log, RATELIMIT_MSG_ON_RELEASE);
+	list_add_tail(&user->node, &bt_users);
+out:
+	mutex_unlock(&bt_users_lock);
+	return user;
+nomem:
+	mutex_unlock(&bt_users_lock);
+	return ERR_PTR(-ENOMEM);
+}
+
+/* bufftrack_user_put - drop a reference; may sleep */
+void bufftrack_user_put(struct bt_user *user)
+{
+	if (!refcount_dec_and_mutex_lock(&user->refs, &bt_users_lock))
+		return;
+	list_del(&user->node);
+	bufftrack_stats_retire(&user->stats);
+	mutex_unlock(&bt_users_lock);
+
+	bufftrack_stats_destroy(&user->stats);
+	kfree(user);
+}
+
+/* bufftrack_users_sum - add up what all present users have counted */
+void bufftrack_users_sum(struct bufftrack_stat *to)
+{
+	struct bt_user *user;
+
+	mutex_lock(&bt_users_lock);
+	list_for_each_entry(user, &bt_users, node)
+		bufftrack_stats_read(&user->stats, to);
+	mutex_unlock(&bt_users_lock);
+}
+
+/* ---- devices -------------------------------------------------------------- */
+
+/* bufftrack_device_get - a reference to a known device, or NULL */
+struct bt_device *bufftrack_device_get(u64 id)
+{
+	struct bt_device *device;
+
+	rcu_read_lock();
+	device = rhashtable_lookup(&bt_devices, &id, bt_device_params);
+	if (device && !refcount_inc_not_zero(&device->refs))
+		device = NULL;
+	rcu_read_unlock();
+	return device;
+}
+
+/* bufftrack_device_serial - whether the device is known, and its serial */
+bool bufftrack_device_serial(u64 id, unsigned long *serial)
+{
+	struct bt_device *device;
+
+	rcu_read_lock();
+	device = rhashtable_lookup(&bt_devices, &id, bt_device_params);
+	if (device)
+		*serial = device->serial;
+	rcu_read_unlock();
+	return device;
+}
+
+/* bufftrack_device_next - the first device after *@serial, or NULL */
+struct bt_device *bufftrack_device_next(unsigned long *serial)
+{
+	struct bt_device *device;
+
+	rcu_read_lock();
+	do {
+		if (*serial == ULONG_MAX) {
+			device = NULL;
+			break;
+		}
+		++*serial;
+		device = xa_find(&bt_devices_serial, serial, ULONG_MAX, XA_PRESENT);
+	} while (device && !refcount_inc_not_zero(&device->refs));
+	rcu_read_unlock();
+	return device;
+}
+
+/* bufftrack_device_put - drop a reference; may sleep */
+void bufftrack_device_put(struct bt_device *device)
+{
+	if (!refcount_dec_and_mutex_lock(&device->refs, &bt_devices_lock))
+		return;
+	if (atomic64_read(&device->table.evicted))
+		device_set_lost(device->id);
+	rhashtable_remove_fast(&bt_devices, &device->node, bt_device_params);
+	xa_erase(&bt_devices_serial, device->serial);
+	mutex_unlock(&bt_devices_lock);
+
+	atomic_dec(&device->creator->devices);
+	bufftrack_user_put(device->creator);
+	bufftrack_table_destroy(&device->table);
+	kfree_rcu(device, rcu);
+}
+
+/* With bt_devices_lock held; takes over none of the caller's references. */
+static struct bt_device *device_create(u64 id, struct bt_user *creator)
+{
+	struct bt_device *device;
+	int err;
+
+	if (atomic_inc_return(&creator->devices) > READ_ONCE(bufftrack_max_devices)) {
+		err = -ENOSPC;
+		goto dec;
+	}
+	err = -ENOMEM;
+	device = kzalloc(sizeof(*device), BT_GFP);
+	if (!device)
+		goto dec;
+	err = bufftrack_table_init(&device->table);
+	if (err)
+		goto free;
+
+	device->id = id;
+	device->serial = bt_last_serial + 1;
+	device->creator = creator;
+	atomic64_set(&device->table.evicted, bufftrack_device_lost(id));
+	refcount_set(&device->refs, 1);
+	mutex_init(&device->lock);
+	INIT_LIST_HEAD(&device->shares);
+
+	err = xa_err(xa_store(&bt_devices_serial, device->serial, device, BT_GFP));
+	if (err)
+		goto table;
+	err = rhashtable_insert_fast(&bt_devices, &device->node, bt_device_params);
+	if (err)
+		goto erase;
+
+	bt_last_serial++;
+	refcount_inc(&creator->refs);
+	return device;
+erase:
+	xa_erase(&bt_devices_serial, device->serial);
+table:
+	bufftrack_table_destroy(&device->table);
+free:
+	/* Walks by serial may have seen it; they found refs of 1. */
+	kfree_rcu(device, rcu);
+dec:
+	atomic_dec(&creator->devices);
+	return ERR_PTR(err);
+}
+
+static struct bt_device *device_open(u64 id, struct bt_user *user, bool create)
+{
+	struct bt_device *device = bufftrack_device_get(id);
+
+	if (device || !create)
+		return device;
+
+	mutex_lock(&bt_devices_lock);
+	/* Under the lock no device in the table has lost its last reference. */
+	device = bufftrack_device_get(id);
+	if (!device)
+		device = device_create(id, user);
+	mutex_unlock(&bt_devices_lock);
+	return device;
+}
+
+/* ---- shares --------------------------------------------------------------- */
+
+static void share_free(struct bt_share *share)
+{
+	struct bt_space *space;
+	unsigned long id;
+
+	xa_for_each(&share->spaces, id, space) {
+		bufftrack_stats_destroy(&space->own_stats);
+		kfree(space);
+	}
+	xa_destroy(&share->spaces);
+	bufftrack_stats_destroy(&share->own_stats);
+	if (share->parent) {
+		bufftrack_table_destroy(share->table);
+		bufftrack_share_put(share->parent);
+	}
+	bufftrack_user_put(share->user);
+	bufftrack_device_put(share->device);
+	/* Walks over the list may stand on it, without a reference. */
+	kfree_rcu(share, rcu);
+}
+
+static void share_free_work(struct work_struct *work)
+{
+	struct bt_share *share = container_of(work, struct bt_share, free_work);
+
+	mutex_lock(&share->device->lock);
+	list_del_rcu(&share->node);
+	mutex_unlock(&share->device->lock);
+	share_free(share);
+}
+
+/* bufftrack_share_put - drop a reference; from any task, shard locks held */
+void bufftrack_share_put(struct bt_share *share)
+{
+	if (refcount_dec_and_test(&share->refs))
+		queue_work(bufftrack_wq, &share->free_work);
+}
+
+/**
+ * bufftrack_share_next() - walk over a device's shares
+ * @device: a device that the caller holds a reference to
+ * @prev: the share before, whose reference is dropped; NULL to begin
+ *
+ * Return: a reference to the next share, or NULL at the end.
+ */
+struct bt_share *bufftrack_share_next(struct bt_device *device, struct bt_share *prev)
+{
+	struct list_head *at = prev ? &prev->node : &device->shares;
+	struct bt_share *share = NULL;
+
+	rcu_read_lock();
+	/* prev is still in the list: our reference keeps it there. */
+	for (at = rcu_dereference(list_next_rcu(at)); at != &device->shares;
+	     at = rcu_dereference(list_next_rcu(at))) {
+		share = list_entry(at, struct bt_share, node);
+		if (refcount_inc_not_zero(&share->refs))
+			break;
+		share = NULL;
+	}
+	rcu_read_unlock();
+	if (prev)
+		bufftrack_share_put(prev);
+	return share;
+}
+
+/**
+ * bufftrack_shares_each() - call a function for every share of every device
+ * @fn: the function; must not sleep; ends the walk by returning false
+ * @arg: handed to @fn
+ *
+ * For the shrinker: takes no lock and drops no device, since the allocation
+ * that it serves may be under any of the mutexes.
+ */
+void bufftrack_shares_each(bool (*fn)(struct bt_share *share, void *arg), void *arg)
+{
+	struct bt_device *device;
+	struct bt_share *share;
+	unsigned long serial;
+	bool more = true;
+
+	rcu_read_lock();
+	xa_for_each(&bt_devices_serial, serial, device) {
+		list_for_each_entry_rcu(share, &device->shares, node) {
+			if (!refcount_inc_not_zero(&share->refs))
+				continue;
+			more = fn(share, arg);
+			bufftrack_share_put(share);
+			if (!more)
+				goto out;
+		}
+	}
+out:
+	rcu_read_unlock();
+}
+
+/* With device->lock held. Takes over the reference to the parent, if it can. */
+static struct bt_share *share_create(struct bt_client *client, struct bt_device *device,
+				     struct bt_share *parent)
+{
+	struct bt_share *share;
+	int err, i;
+
+	share = kzalloc(struct_size(share, private_table, parent ? 1 : 0), BT_GFP);
+	if (!share)
+		return ERR_PTR(-ENOMEM);
+	if (parent) {
+		share->parent = parent;
+		share->private_client = client->id;
+		share->stats = parent->stats;
+		share->table = share->private_table;
+		err = bufftrack_table_init(share->table);
+	} else {
+		share->stats = &share->own_stats;
+		share->table = &device->table;
+		err = bufftrack_stats_init(share->stats);
+	}
+	if (err) {
+		kfree(share);
+		return ERR_PTR(err);
+	}
+
+	refcount_set(&share->refs, 1);
+	refcount_inc(&device->refs);
+	share->device = device;
+	refcount_inc(&client->user->refs);
+	share->user = client->user;
+	mutex_init(&share->spaces_lock);
+	xa_init(&share->spaces);
+	INIT_WORK(&share->free_work, share_free_work);
+	for (i = 0; i < BT_SHARDS; i++) {
+		INIT_LIST_HEAD(&share->tombs[i].list);
+		share->tombs[i].oldest = U64_MAX;
+	}
+	list_add_tail_rcu(&share->node, &device->shares);
+	return share;
+}
+
+/* With device->lock held. */
+static struct bt_share *share_public(struct bt_client *client, struct bt_device *device)
+{
+	struct bt_share *share;
+
+	list_for_each_entry(share, &device->shares, node)
+		if (!share->parent && share->user == client->user &&
+		    refcount_inc_not_zero(&share->refs))
+			return share;
+	return share_create(client, device, NULL);
+}
+
+/**
+ * bufftrack_share_open() - the client's share of a device
+ * @client: the client, its lock held
+ * @id: the device
+ * @create: make the device where it is not known
+ *
+ * Return: a reference; NULL where the device is not known and not to be made;
+ * or -ENOMEM, -ENOSPC.
+ */
+struct bt_share *bufftrack_share_open(struct bt_client *client, u64 id, bool create)
+{
+	struct bt_share *share, *parent;
+	struct bt_device *device;
+
+	device = device_open(id, client->user, create);
+	if (IS_ERR_OR_NULL(device))
+		return ERR_CAST(device);
+
+	mutex_lock(&device->lock);
+	share = share_public(client, device);
+	if (!IS_ERR(share) && client->flags & BUFFTRACK_CLIENT_PRIVATE) {
+		parent = share;
+		share = share_create(client, device, parent);
+		if (IS_ERR(share))
+			bufftrack_share_put(parent);
+	}
+	mutex_unlock(&device->lock);
+	bufftrack_device_put(device);
+	return share;
+}
+
+/* ---- spaces --------------------------------------------------------------- */
+
+/* bufftrack_space_get - the share's space, made where not there, or ERR_PTR */
+struct bt_space *bufftrack_space_get(struct bt_share *share, u32 id)
+{
+	struct bt_space *space = xa_load(&share->spaces, id);
+	struct bt_space *parent = NULL;
+	int err;
+
+	if (likely(space))
+		return space;
+
+	if (share->parent) {
+		parent = bufftrack_space_get(share->parent, id);
+		if (IS_ERR(parent))
+			return parent;
+	}
+
+	mutex_lock(&share->spaces_lock);
+	space = xa_load(&share->spaces, id);
+	if (space)
+		goto out;
+	err = -ENOSPC;
+	if (share->nr_spaces >= BT_MAX_SPACES)
+		goto fail;
+	err = -ENOMEM;
+	space = kzalloc(sizeof(*space), BT_GFP);
+	if (!space)
+		goto fail;
+	space->stats = parent ? parent->stats : &space->own_stats;
+	if (!parent && bufftrack_stats_init(space->stats))
+		goto free;
+	space->share = share;
+	space->id = id;
+	err = xa_err(xa_store(&share->spaces, id, space, BT_GFP));
+	if (err)
+		goto stats;
+	share->nr_spaces++;
+out:
+	mutex_unlock(&share->spaces_lock);
+	return space;
+stats:
+	bufftrack_stats_destroy(&space->own_stats);
+free:
+	kfree(space);
+fail:
+	mutex_unlock(&share->spaces_lock);
+	return ERR_PTR(err);
+}
+
+/* bufftrack_label - name the caller's share of a device, or of a space of it */
+int bufftrack_label(struct bt_share *share, const struct bufftrack_label *arg)
+{
+	struct bt_space *space = NULL;
+
+	share = share->parent ?: share;
+	if (arg->flags & BUFFTRACK_LABEL_SPACE) {
+		space = bufftrack_space_get(share, arg->space);
+		if (IS_ERR(space))
+			return PTR_ERR(space);
+	}
+	mutex_lock(&share->spaces_lock);
+	memcpy(space ? space->label : share->label, arg->label, sizeof(arg->label));
+	mutex_unlock(&share->spaces_lock);
+	return 0;
+}
+
+/* ---- init ----------------------------------------------------------------- */
+
+int __init bufftrack_devices_init(void)
+{
+	return rhashtable_init(&bt_devices, &bt_device_params);
+}
+
+/*
+ * bufftrack_devices_exit - give up all tombstones, and with them the devices.
+ * No client is left, so nothing else holds a share.
+ */
+void bufftrack_devices_exit(void)
+{
+	unsigned long serial = 0;
+	struct bt_device *device;
+	struct bt_share *share;
+	struct bt_user *user;
+
+	mutex_lock(&bt_users_lock);
+	list_for_each_entry(user, &bt_users, node)
+		bufftrack_stacks_forget(user);
+	mutex_unlock(&bt_users_lock);
+	while ((device = bufftrack_device_next(&serial))) {
+		share = NULL;
+		while ((share = bufftrack_share_next(device, share)))
+			bufftrack_history_forget(share);
+		bufftrack_device_put(device);
+	}
+	/* The works of shares put their parents and the devices, those of stacks users. */
+	drain_workqueue(bufftrack_wq);
+	WARN_ON(!xa_empty(&bt_devices_serial));
+	WARN_ON(!list_empty(&bt_users));
+	rhashtable_destroy(&bt_devices);
+	xa_destroy(&bt_devices_serial);
+}

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Tombstones: what is kept of lives that have ended, and for how long.
+ *
+ * A share keeps its tombstones in one list a shard, each in the order in which
+ * the lives ended, under the shard's lock. The oldest of all is at the head of
+ * one of them: ended_seq tells which.
+ */
+#include <linux/math64.h>
+#include <linux/sched.h>
+
+#include "bufftrack.h"
+#include "compat.h"
+
+static struct shrinker *bt_shrinker;
+
+static void oldest_update(struct bt_tombs *tombs)
+{
+	struct bt_record *rec = list_first_entry_or_null(&tombs->list, struct bt_record, tomb);
+
+	/* Read without the lock, as a hint. */
+	WRITE_ONCE(tombs->oldest, rec ? rec->ended_seq : U64_MAX);
+}
+
+static void tombs_count(struct bt_record *rec, int n)
+{
+	struct bt_space *space = rec->space;
+
+	atomic_add(n, &space->share->tombs_nr);
+	bt_stats_add(space->stats, history, n);
+	bt_stats_add(&space->share->user->stats, history, n);
+}
+
+/* bufftrack_tomb_add - a life has ended; the shard's lock is held */
+void bufftrack_tomb_add(struct bt_record *rec, unsigned int shard)
+{
+	struct bt_share *share = rec->space->share;
+	struct bt_tombs *tombs = &share->tombs[shard];
+
+	rec->ended_seq = atomic64_inc_return(&share->ended_seq);
+	list_add_tail(&rec->tomb, &tombs->list);
+	oldest_update(tombs);
+	tombs_count(rec, 1);
+}
+
+/* bufftrack_tomb_del - it lives again, or goes; the shard's lock is held */
+void bufftrack_tomb_del(struct bt_record *rec, unsigned int shard)
+{
+	list_del(&rec->tomb);
+	oldest_update(&rec->space->share->tombs[shard]);
+	tombs_count(rec, -1);
+}
+
+/* A tombstone that might have been asked for is given up. */
+static void count_evicted(const struct bt_record *rec)
+{
+	const struct bt_share *share = rec->space->share;
+
+	atomic64_inc(&share->table->evicted);
+	bt_stats_add(rec->space->stats, evicted, 1);
+	bt_stats_add(&share->user->stats, evicted, 1);
+}
+
+/* Remove the oldest one; false where there is none. Takes a shard's lock. */
+static bool remove_oldest(struct bt_share *share, bool lost)
+{
+	u64 best_seq = U64_MAX, seq;
+	struct bt_record *rec;
+	unsigned int best = 0, i;
+
+	for (i = 0; i < BT_SHARDS; i++) {
+		seq = READ_ONCE(share->tombs[i].oldest);
+		if (seq < best_seq) {
+			best_seq = seq;
+			best = i;
+		}
+	}
+	if (best_seq == U64_MAX)
+		return false;
+
+	rcu_read_lock();
+	spin_lock(&share->table->shards[best].lock);
+	/* It may have come to life since; then the next call sees that. */
+	rec = list_first_entry_or_null(&share->tombs[best].list, struct bt_record, tomb);
+	if (rec) {
+		bufftrack_tomb_del(rec, best);
+		if (lost)
+			count_evicted(rec);
+		bufftrack_record_remove(rec);
+	}
+	spin_unlock(&share->table->shards[best].lock);
+	rcu_read_unlock();
+	return true;
+}
+
+/**
+ * bufftrack_history_evict() - give up tombstones of a share, oldest first
+ * @share: the share; the caller has a reference
+ * @nr: how many at the most
+ *
+ * Does not sleep; takes shard locks, one at a time.
+ *
+ * Return: how many; where it is 0 there were none.
+ */
+unsigned int bufftrack_history_evict(struct bt_share *share, unsigned int nr)
+{
+	unsigned int n;
+
+	nr = min(nr, 1024U);
+	for (n = 0; n < nr && remove_oldest(share, true); n++)
+		;
+	return n;
+}
+
+/* bufftrack_history_forget - nobody can ask any more; may sleep */
+void bufftrack_history_forget(struct bt_share *share)
+{
+	while (remove_oldest(share, false))
+		cond_resched();
+}
+
+/* bufftrack_history_shrink - down to the limit; may sleep */
+void bufftrack_history_shrink(struct bt_share *share)
+{
+	int over;
+
+	for (;;) {
+		over = atomic_read(&share->tombs_nr) - (int)READ_ONCE(bufftrack_history);
+		if (over <= 0 || !bufftrack_history_evict(share, over))
+			break;
+		cond_resched();
+	}
+}
+
+/* ---- memory pressure ------------------------------------------------------ */
+
+static bool count_share(struct bt_share *share, void *arg)
+{
+	*(unsigned long *)arg += atomic_read(&share->tombs_nr);
+	return true;
+}
+
+static unsigned long shrink_count(struct shrinker *shrinker, struct shrink_control *sc)
+{
+	unsigned long sum = 0;
+
+	bufftrack_shares_each(count_share, &sum);
+	return sum ?: SHRINK_EMPTY;
+}
+
+struct scan {
+	unsigned long sum; /* of all tombstones, when it began */
+	unsigned long nr; /* to be evicted */
+	unsigned long done;
+};
+
+/* Every share gives in proportion to what it has: no user pays for another. */
+static bool scan_share(struct bt_share *share, void *arg)
+{
+	struct scan *scan = arg;
+	u64 nr = atomic_read(&share->tombs_nr);
+
+	nr = div64_u64(nr * scan->nr + scan->sum - 1, scan->sum);
+	scan->done += bufftrack_history_evict(share, min_t(u64, nr, UINT_MAX));
+	return scan->done < scan->nr;
+}
+
+static unsigned long shrink_scan(struct shrinker *shrinker, struct shrink_control *sc)
+{
+	struct scan scan = { .nr = sc->nr_to_scan };
+
+	bufftrack_shares_each(count_share, &scan.sum);
+	if (!scan.sum)
+		return SHRINK_STOP;
+	bufftrack_shares_each(scan_share, &scan);
+	return scan.done ?: SHRINK_STOP;
+}
+
+int __init bufftrack_history_init(void)
+{
+	int err;
+
+	bt_shrinker = shrinker_alloc(0, "bufftrack");
+	if (!bt_shrinker)
+		return -ENOMEM;
+	bt_shrinker->count_objects = shrink_count;
+	bt_shrinker->scan_objects = shrink_scan;
+	err = shrinker_register(bt_shrinker, "bufftrack");
+	if (err)
+		shrinker_free(bt_shrinker);
+	return err;
+}
+
+void bufftrack_history_exit(void)
+{
+	shrinker_free(bt_shrinker);
+}

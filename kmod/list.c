@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * LIST: the lives, in pages. No lock is held from one life to the next.
+ *
+ * The cursor: the device's serial; the table (0: the public one, else the id of
+ * the PRIVATE client whose it is); buffer and space of the last life listed, and
+ * whether there was one. Any cursor is safe: it only says where to go on.
+ */
+#include <linux/capability.h>
+#include <linux/cred.h>
+#include <linux/pid_namespace.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "bufftrack.h"
+#include "hash.h"
+
+#define CURSOR_STARTED BIT_ULL(32)
+#define LIST_CHUNK 16
+
+struct list_ctx {
+	const struct bufftrack_list *arg;
+	struct pid_namespace *ns;
+	kuid_t uid;
+	bool see_all;
+	struct bufftrack_life *lives; /* LIST_CHUNK of them */
+	unsigned int nr;
+};
+
+static void fill_event(const struct list_ctx *ctx, struct bufftrack_event *to,
+		       const struct bt_when *from)
+{
+	const struct bt_actor *actor = from->actor;
+
+	if (!actor)
+		return;
+	to->time = from->time;
+	if (!ctx->see_all && !uid_eq(actor->uid, ctx->uid))
+		return;
+	to->pid = pid_nr_ns(actor->pid, ctx->ns);
+	to->tid = pid_nr_ns(actor->tid, ctx->ns);
+	to->exited = bufftrack_actor_exited(actor);
+	to->stack_id = bufftrack_stack_id(actor->stack);
+	memcpy(to->comm, actor->comm, sizeof(to->comm));
+}
+
+static bool held_by(const struct bt_record *rec, u64 id)
+{
+	const struct bt_more_hold *more;
+
+	if (rec->first.attach && rec->first.count && rec->first.attach->client->id == id)
+		return true;
+	for (more = rec->more; more; more = more->next)
+		if (more->hold.count && more->hold.attach->client->id == id)
+			return true;
+	return false;
+}
+
+static u64 oldest_holder(const struct list_ctx *ctx, const struct bt_record *rec)
+{
+	const struct bt_client *client = NULL;
+	const struct bt_more_hold *more;
+
+	if (rec->first.attach && rec->first.count)
+		client = rec->first.attach->client;
+	for (more = rec->more; more && !client; more = more->next)
+		if (more->hold.count)
+			client = more->hold.attach->client;
+	if (!client || (!ctx->see_all && !uid_eq(client->user->uid, ctx->uid)))
+		return 0;
+	return client->id;
+}
+
+static bool wanted(const struct list_ctx *ctx, const struct bt_record *rec)
+{
+	const struct bufftrack_list *arg = ctx->arg;
+	bool live = rec->state == BUFFTRACK_STATE_LIVE;
+
+	if (rec->state == BUFFTRACK_STATE_NONE)
+		return false;
+	if (!live && !(arg->flags & BUFFTRACK_LIST_DEAD))
+		return false;
+	if (!ctx->see_all && !uid_eq(rec->space->share->user->uid, ctx->uid))
+		return false;
+	if (arg->flags & BUFFTRACK_LIST_SPACE && rec->space_id != arg->space)
+		return false;
+	if (arg->flags & BUFFTRACK_LIST_CLIENT && !(live && held_by(rec, arg->client)))
+		return false;
+	if (arg->flags & BUFFTRACK_LIST_PID &&
+	    pid_nr_ns(rec->alloc.actor->pid, ctx->ns) != (pid_t)arg->pid)
+		return false;
+	return true;
+}
+
+static void fill_life(const struct list_ctx *ctx, struct bufftrack_life *to,
+		      const struct bt_record *rec)
+{
+	const struct bt_share *share = rec->space->share;
+
+	*to = (struct bufftrack_life){
+		.device = share->device->id,
+		.buffer = rec->buffer,
+		.size = rec->size,
+		.tag = rec->tag,
+		.generation = rec->generation,
+		.space = rec->space_id,
+		.state = rec->state,
+		.refs = rec->refs,
+		.views = rec->views,
+		.flags = rec->flags,
+		.lives = rec->lives,
+		.frees = rec->frees,
+		.refused = rec->refused,
+		.prev_state = rec->prev_state,
+		.prev_generation = bufftrack_prev_generation(rec),
+	};
+	if (share->private_client)
+		to->flags |= BUFFTRACK_LIFE_PRIVATE;
+	fill_event(ctx, &to->alloc, &rec->alloc);
+	if (rec->state == BUFFTRACK_STATE_LIVE)
+		to->client = oldest_holder(ctx, rec);
+	else
+		fill_event(ctx, &to->end, &rec->end);
+	fill_event(ctx, &to->prev_alloc, &rec->prev_alloc);
+	fill_event(ctx, &to->prev_end, &rec->prev_end);
+}
+
+/*
+ * Fill the chunk from one table. Returns 1 where the chunk is full, 0 where the
+ * table is at its end, -EINTR.
+ */
+static int list_table(struct list_ctx *ctx, struct bt_table *table, struct bt_pos *pos,
+		      unsigned int room)
+{
+	struct bt_record *rec;
+	struct bt_shard *shard;
+	int more = 1;
+
+	while (more && ctx->nr < room) {
+		rcu_read_lock();
+		do {
+			rec = bufftrack_table_next(table, pos);
+			if (IS_ERR_OR_NULL(rec))
+				break;
+			shard = &table->shards[bt_shard_nr(bt_hash(rec->buffer, rec->space_id))];
+			spin_lock(&shard->lock);
+			if (wanted(ctx, rec))
+				fill_life(ctx, &ctx->lives[ctx->nr++], rec);
+			spin_unlock(&shard->lock);
+		} while (ctx->nr < room && !need_resched());
+		more = !!rec;
+		rcu_read_unlock();
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	}
+	return more;
+}
+
+/* The PRIVATE share of the device with the lowest client id after @after. */
+static struct bt_share *next_private(struct bt_device *device, u64 after)
+{
+	struct bt_share *share = NULL, *best = NULL;
+
+	while ((share = bufftrack_share_next(device, share))) {
+		if (share->private_client <= after ||
+		    (best && best->private_client <= share->private_client))
+			continue;
+		if (best)
+			bufftrack_share_put(best);
+		refcount_inc(&share->refs);
+		best = share;
+	}
+	return best;
+}
+
+/* Fill the chunk from one device; as list_table(). */
+static int list_device(struct list_ctx *ctx, struct bt_device *device, u64 *table,
+		       struct bt_pos *pos, unsigned int room)
+{
+	struct bt_share *share;
+	int more;
+
+	if (!*table) {
+		more = list_table(ctx, &device->table, pos, room);
+		if (more)
+			return more;
+		*pos = (struct bt_pos){};
+		share = next_private(device, 0);
+	} else {
+		share = next_private(device, *table - 1);
+		/* It has closed since: its successor begins at the beginning. */
+		if (share && share->private_client != *table)
+			*pos = (struct bt_pos){};
+	}
+
+	while (share) {
+		*table = share->private_client;
+		more = list_table(ctx, share->table, pos, room);
+		bufftrack_share_put(share);
+		if (more)
+			return more;
+		*pos = (struct bt_pos){};
+		share = next_private(device, *table);
+	}
+	return 0;
+}
+
+/* Fill the chunk from wherever the cursor is, and move it; as list_table(). */
+static int list_chunk(struct list_ctx *ctx, u64 *cursor, unsigned int room)
+{
+	struct bt_pos pos = {
+		.buffer = cursor[2],
+		.space_id = (u32)cursor[3],
+		.started = cursor[3] & CURSOR_STARTED,
+	};
+	unsigned long serial = cursor[0] ? cursor[0] - 1 : 0;
+	unsigned long was = cursor[0];
+	const struct bufftrack_list *arg = ctx->arg;
+	struct bt_device *device;
+	u64 table = cursor[1];
+	int more = 0;
+
+	ctx->nr = 0;
+	while ((device = bufftrack_device_next(&serial))) {
+		if (serial != was) {
+			table = 0;
+			pos = (struct bt_pos){};
+		}
+		if (!(arg->flags & BUFFTRACK_LIST_DEVICE) || device->id == arg->device)
+			more = list_device(ctx, device, &table, &pos, room);
+		bufftrack_device_put(device);
+		if (more)
+			break;
+		was = 0;
+		cond_resched();
+	}
+	if (more > 0) {
+		cursor[0] = serial;
+		cursor[1] = table;
+		cursor[2] = pos.buffer;
+		cursor[3] = pos.space_id | (pos.started ? CURSOR_STARTED : 0);
+	} else if (!more) {
+		cursor[0] = ULONG_MAX;
+	}
+	return more;
+}
+
+static int copy_lives(const struct list_ctx *ctx, u64 to, u32 entry_size)
+{
+	size_t len = min_t(size_t, entry_size, sizeof(*ctx->lives));
+	unsigned int i;
+
+	for (i = 0; i < ctx->nr; i++, to += entry_size) {
+		if (copy_to_user(u64_to_user_ptr(to), &ctx->lives[i], len) ||
+		    clear_user(u64_to_user_ptr(to + len), entry_size - len))
+			return -EFAULT;
+	}
+	return 0;
+}
+
+/**
+ * bufftrack_list() - answer a LIST whose inputs ioctl.c has checked
+ * @arg: in and out
+ *
+ * Return: 0; or -ENOMEM, -EFAULT, -EINTR. May sleep.
+ */
+int bufftrack_list(struct bufftrack_list *arg)
+{
+	struct list_ctx ctx = {
+		.arg = arg,
+		.ns = task_active_pid_ns(current),
+		.uid = current_euid(),
+		.see_all = bufftrack_may_see(NULL),
+	};
+	u32 done = 0;
+	int more = 1;
+	int err = 0;
+
+	ctx.lives = kmalloc_array(LIST_CHUNK, sizeof(*ctx.lives), BT_GFP);
+	if (!ctx.lives)
+		return -ENOMEM;
+
+	while (more && done < arg->nr) {
+		more = list_chunk(&ctx, arg->cursor, min_t(u32, LIST_CHUNK, arg->nr - done));
+		err = more < 0 ? more
+			       : copy_lives(&ctx, arg->entries + (u64)done * arg->entry_size,
+					    arg->entry_size);
+		if (err)
+			break;
+		done += ctx.nr;
+	}
+	kfree(ctx.lives);
+	arg->nr = done;
+	arg->entry_size = sizeof(struct bufftrack_life);
+	return err;
+}

@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Counters, and STAT.
+ *
+ * What every ALLOC and FREE counts is per cpu and summed by the reader. Bytes
+ * are atomic, since the peak must be exact; bad verdicts are, since they are
+ * rare.
+ */
+#include <linux/capability.h>
+#include <linux/cred.h>
+#include <linux/percpu.h>
+#include <linux/pid_namespace.h>
+#include <linux/user_namespace.h>
+
+#include "bufftrack.h"
+
+atomic64_t bufftrack_failed = ATOMIC64_INIT(0);
+
+/* What users who are gone had counted. Written under bt_retired_lock. */
+static struct bufftrack_stat bt_retired;
+static DEFINE_SPINLOCK(bt_retired_lock);
+
+/* bufftrack_stats_init - 0 or -ENOMEM; charged to the caller; may sleep */
+int bufftrack_stats_init(struct bt_stats *stats)
+{
+	stats->hot = alloc_percpu_gfp(struct bt_hot, BT_GFP | __GFP_ZERO);
+	return stats->hot ? 0 : -ENOMEM;
+}
+
+void bufftrack_stats_destroy(struct bt_stats *stats)
+{
+	free_percpu(stats->hot);
+}
+
+static void stat_sum(struct bufftrack_stat *to, const struct bufftrack_stat *from)
+{
+	int i;
+
+	to->live += from->live;
+	to->bytes += from->bytes;
+	to->peak_bytes += from->peak_bytes;
+	to->allocs += from->allocs;
+	to->frees += from->frees;
+	to->history += from->history;
+	to->evicted += from->evicted;
+	for (i = 0; i < BUFFTRACK_NR_VERDICTS; i++)
+		to->verdicts[i] += from->verdicts[i];
+}
+
+/**
+ * bufftrack_stats_read() - add counters to an answer
+ * @stats: the counters
+ * @to: what to add them to
+ *
+ * Takes no lock: a reader beside a writer can see one counter before and
+ * another after the same event, but nothing is lost or counted twice.
+ */
+void bufftrack_stats_read(const struct bt_stats *stats, struct bufftrack_stat *to)
+{
+	struct bufftrack_stat sum = {};
+	u64 bad_counted;
+	int cpu, i;
+
+	/* Before the calls that they are among, so that no fewer of these are seen. */
+	for (i = BUFFTRACK_OK + 1; i < BUFFTRACK_NR_VERDICTS; i++)
+		sum.verdicts[i] = atomic64_read(&stats->verdicts[i]);
+	smp_rmb(); /* count_verdict() */
+	for_each_possible_cpu(cpu) {
+		const struct bt_hot *hot = per_cpu_ptr(stats->hot, cpu);
+
+		sum.verdicts[BUFFTRACK_OK] += READ_ONCE(hot->views);
+		sum.allocs += READ_ONCE(hot->allocs);
+		sum.frees += READ_ONCE(hot->frees);
+		sum.evicted += READ_ONCE(hot->evicted);
+		/* One cpu's part can be negative; the wrap cancels in the sum. */
+		sum.live += READ_ONCE(hot->live);
+		sum.history += READ_ONCE(hot->history);
+	}
+	/* Of what counted, all is OK but these. */
+	bad_counted = sum.verdicts[BUFFTRACK_MISSED_FREE] + sum.verdicts[BUFFTRACK_SIZE_MISMATCH];
+	sum.verdicts[BUFFTRACK_OK] += sum.allocs + sum.frees - bad_counted;
+	sum.bytes = atomic64_read(&stats->bytes);
+	sum.peak_bytes = atomic64_read(&stats->peak);
+	stat_sum(to, &sum);
+}
+
+/* bufftrack_stats_retire - keep the sums of a user who is gone */
+void bufftrack_stats_retire(const struct bt_stats *stats)
+{
+	u64 peak;
+
+	spin_lock(&bt_retired_lock);
+	/* Peaks of different times do not add up. */
+	peak = bt_retired.peak_bytes;
+	bt_retired.peak_bytes = 0;
+	bufftrack_stats_read(stats, &bt_retired);
+	bt_retired.peak_bytes = max(peak, bt_retired.peak_bytes);
+	spin_unlock(&bt_retired_lock);
+}
+
+/* Everybody's: those who are there, and those who are gone. */
+static void stat_everybody(struct bufftrack_stat *st)
+{
+	u64 peak;
+
+	bufftrack_users_sum(st);
+	peak = st->peak_bytes;
+	spin_lock(&bt_retired_lock);
+	stat_sum(st, &bt_retired);
+	st->peak_bytes = max(peak, bt_retired.peak_bytes);
+	spin_unlock(&bt_retired_lock);
+}
+
+/* bufftrack_stats_info - the counters of loss, machine-wide */
+void bufftrack_stats_info(struct bufftrack_info *info)
+{
+	struct bufftrack_stat sum = {};
+
+	stat_everybody(&sum);
+	info->evicted = sum.evicted;
+	info->stacks_lost = atomic64_read(&bufftrack_stacks_lost);
+	info->logs_suppressed = bufftrack_logs_suppressed();
+	info->failed = atomic64_read(&bufftrack_failed);
+}
+
+/* The user's own sums, or with the right to see it everybody's. */
+static void stat_all(struct bufftrack_stat *st)
+{
+	struct bt_client *client;
+	struct bt_user *user;
+	u64 id = 0;
+
+	if (bufftrack_may_see(NULL)) {
+		stat_everybody(st);
+	} else {
+		user = bufftrack_user_get(current_euid());
+		if (!IS_ERR(user)) {
+			bufftrack_stats_read(&user->stats, st);
+			bufftrack_user_put(user);
+		}
+	}
+	while ((client = bufftrack_client_next(id))) {
+		id = client->id;
+		if (bufftrack_may_see(client->user))
+			st->clients++;
+		bufftrack_client_put(client);
+	}
+}
+
+/* Whose label it is to be: the caller's own, else for the privileged any. */
+static bool label_wanted(const struct bt_share *share, const char *have)
+{
+	return !have[0] || uid_eq(share->user->uid, current_euid());
+}
+
+static void take_label(const struct bt_share *share, const char *label, char *to)
+{
+	if (label[0] && label_wanted(share, to))
+		strscpy_pad(to, label, BUFFTRACK_NAME_LEN);
+}
+
+static void stat_share(struct bt_share *share, struct bufftrack_stat *st)
+{
+	struct bufftrack_stat bytes = {}, spaces = {};
+	struct bt_space *space;
+	unsigned long id;
+
+	bufftrack_stats_read(share->stats, &bytes);
+	mutex_lock(&share->spaces_lock);
+	xa_for_each(&share->spaces, id, space)
+		bufftrack_stats_read(space->stats, &spaces);
+	take_label(share, share->label, st->name);
+	mutex_unlock(&share->spaces_lock);
+
+	/* The peak of the sum is the share's own, not the sum of peaks. */
+	spaces.bytes = 0;
+	spaces.peak_bytes = 0;
+	stat_sum(st, &bytes);
+	stat_sum(st, &spaces);
+	st->clients += atomic_read(&share->clients);
+}
+
+/* True where the caller may see a part of the device; adds up what it may. */
+static bool stat_device_parts(struct bt_device *device, struct bufftrack_stat *st)
+{
+	struct bt_share *share = NULL;
+	bool seen = false;
+
+	while ((share = bufftrack_share_next(device, share))) {
+		if (share->parent || !bufftrack_may_see(share->user))
+			continue;
+		seen = true;
+		stat_share(share, st);
+	}
+	return seen;
+}
+
+static int stat_device(struct bufftrack_stat *st)
+{
+	unsigned long serial = st->cursor;
+	struct bt_device *device;
+	bool seen;
+
+	if (!(st->flags & BUFFTRACK_STAT_NEXT)) {
+		device = bufftrack_device_get(st->device);
+		if (!device)
+			return -ENOENT;
+		seen = stat_device_parts(device, st);
+		bufftrack_device_put(device);
+		return seen ? 0 : -ENOENT;
+	}
+
+	while ((device = bufftrack_device_next(&serial))) {
+		seen = stat_device_parts(device, st);
+		st->device = device->id;
+		st->cursor = serial;
+		bufftrack_device_put(device);
+		if (seen)
+			return 0;
+		cond_resched();
+	}
+	return -ENOENT;
+}
+
+/* The lowest space from *@id on that the caller may see of the device. */
+static bool first_space(struct bt_device *device, unsigned long *id)
+{
+	unsigned long best = ULONG_MAX, at;
+	struct bt_share *share = NULL;
+
+	while ((share = bufftrack_share_next(device, share))) {
+		at = *id;
+		if (!share->parent && bufftrack_may_see(share->user) &&
+		    xa_find(&share->spaces, &at, U32_MAX, XA_PRESENT))
+			best = min(best, at);
+	}
+	if (best == ULONG_MAX)
+		return false;
+	*id = best;
+	return true;
+}
+
+static int stat_space(struct bufftrack_stat *st)
+{
+	bool next = st->flags & BUFFTRACK_STAT_NEXT;
+	struct bt_device *device = bufftrack_device_get(st->device);
+	struct bt_share *share = NULL;
+	struct bt_space *space;
+	unsigned long id;
+	int err = -ENOENT;
+
+	if (!device)
+		return -ENOENT;
+
+	/* The cursor is the last space's number, plus one. */
+	id = next ? st->cursor : st->space;
+	if (id > U32_MAX || (next && !first_space(device, &id)))
+		goto out;
+
+	while ((share = bufftrack_share_next(device, share))) {
+		if (share->parent || !bufftrack_may_see(share->user))
+			continue;
+		mutex_lock(&share->spaces_lock);
+		space = xa_load(&share->spaces, id);
+		if (space) {
+			bufftrack_stats_read(space->stats, st);
+			take_label(share, space->label, st->name);
+			err = 0;
+		}
+		mutex_unlock(&share->spaces_lock);
+	}
+	st->space = id;
+	if (next)
+		st->cursor = (u64)id + 1;
+out:
+	bufftrack_device_put(device);
+	return err;
+}
+
+static int stat_client(struct bt_client *self, struct bufftrack_stat *st)
+{
+	struct bt_client *client;
+	u64 id = st->cursor;
+
+	if (st->flags & BUFFTRACK_STAT_NEXT) {
+		while ((client = bufftrack_client_next(id))) {
+			if (bufftrack_may_see(client->user))
+				break;
+			id = client->id;
+			bufftrack_client_put(client);
+		}
+	} else {
+		client = bufftrack_client_find(st->client ?: self->id);
+		/* One's own is always seen, whoever opened it. */
+		if (client && client != self && !bufftrack_may_see(client->user)) {
+			bufftrack_client_put(client);
+			client = NULL;
+		}
+	}
+	if (!client)
+		return -ENOENT;
+
+	bufftrack_stats_read(&client->stats, st);
+	st->live = atomic_read(&client->held);
+	st->client = client->id;
+	if (st->flags & BUFFTRACK_STAT_NEXT)
+		st->cursor = client->id;
+	st->pid = pid_nr_ns(client->opener->pid, task_active_pid_ns(current));
+	st->uid = from_kuid_munged(current_user_ns(), client->user->uid);
+	st->client_flags = READ_ONCE(client->flags);
+	memcpy(st->comm, client->opener->comm, sizeof(st->comm));
+	mutex_lock(&client->lock);
+	memcpy(st->name, client->name, sizeof(st->name));
+	mutex_unlock(&client->lock);
+	bufftrack_client_put(client);
+	return 0;
+}
+
+/**
+ * bufftrack_stat() - answer a STAT whose inputs ioctl.c has checked
+ * @client: the caller's
+ * @stat: the request; its output fields are 0
+ *
+ * Return: 0, or -ENOENT. May sleep.
+ */
+int bufftrack_stat(struct bt_client *client, struct bufftrack_stat *stat)
+{
+	switch (stat->scope) {
+	case BUFFTRACK_STAT_DEVICE:
+		return stat_device(stat);
+	case BUFFTRACK_STAT_SPACE:
+		return stat_space(stat);
+	case BUFFTRACK_STAT_CLIENT:
+		return stat_client(client, stat);
+	default:
+		stat_all(stat);
+		return 0;
+	}
+}

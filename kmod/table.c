@@ -1,0 +1,1101 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Records, and the verdicts.
+ *
+ * A key belongs to one of its table's shards, whose lock covers all that is
+ * decided about it. A call looks its record up under that lock. Where it turns
+ * out to need memory, it lets go, allocates, and begins again.
+ */
+#include <linux/delay.h>
+#include <linux/ktime.h>
+#include <linux/random.h>
+#include <linux/rhashtable.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "bufftrack.h"
+#include "compat.h"
+#include "hash.h"
+
+/* Holds dropped in one go before a close lets others run. */
+#define BT_CLOSE_CHUNK 64
+
+static struct kmem_cache *bt_record_cache;
+static atomic64_t bt_last_block = ATOMIC64_INIT(-1);
+u64 bufftrack_hash_secret[3] __ro_after_init;
+
+/* ---- the table ------------------------------------------------------------ */
+
+struct bt_key {
+	u64 buffer;
+	u32 space_id;
+	u32 hash;
+};
+
+static inline u32 key_hashfn(const void *data, u32 len, u32 seed)
+{
+	return ((const struct bt_key *)data)->hash;
+}
+
+static inline u32 record_hashfn(const void *data, u32 len, u32 seed)
+{
+	const struct bt_record *rec = data;
+
+	return bt_hash(rec->buffer, rec->space_id);
+}
+
+static inline int record_cmpfn(struct rhashtable_compare_arg *arg, const void *obj)
+{
+	const struct bt_key *key = arg->key;
+	const struct bt_record *rec = obj;
+
+	return rec->buffer != key->buffer || rec->space_id != key->space_id;
+}
+
+static const struct rhashtable_params bt_record_params = {
+	.head_offset = offsetof(struct bt_record, node),
+	.key_len = sizeof(struct bt_key),
+	.hashfn = key_hashfn,
+	.obj_hashfn = record_hashfn,
+	.obj_cmpfn = record_cmpfn,
+	.automatic_shrinking = true,
+};
+
+/* bufftrack_table_init - 0 or -ENOMEM */
+int bufftrack_table_init(struct bt_table *table)
+{
+	int i;
+
+	for (i = 0; i < BT_SHARDS; i++)
+		spin_lock_init(&table->shards[i].lock);
+	return rhashtable_init(&table->records, &bt_record_params);
+}
+
+/* bufftrack_table_destroy - its records are gone: each pinned it */
+void bufftrack_table_destroy(struct bt_table *table)
+{
+	WARN_ON(atomic_read(&table->records.nelems));
+	rhashtable_destroy(&table->records);
+}
+
+/* A tombstone of this namespace was given up, so there may have been a life. */
+static bool table_lost(const struct bt_table *table)
+{
+	return atomic64_read(&table->evicted);
+}
+
+static spinlock_t *key_lock(struct bt_table *table, const struct bt_key *key)
+{
+	return &table->shards[bt_shard_nr(key->hash)].lock;
+}
+
+/* ---- records -------------------------------------------------------------- */
+
+/* Charged to the caller. */
+static struct bt_record *record_new(const struct bt_key *key, gfp_t gfp)
+{
+	struct bt_record *rec = kmem_cache_zalloc(bt_record_cache, gfp);
+
+	if (likely(rec)) {
+		rec->buffer = key->buffer;
+		rec->space_id = key->space_id;
+	}
+	return rec;
+}
+
+/*
+ * Where the caller's memory cgroup is full, the user's oldest tombstones on the
+ * device give way; they come back after a grace period.
+ */
+static struct bt_record *record_new_or_evict(struct bt_share *share, const struct bt_key *key)
+{
+	struct bt_record *rec;
+	int tries = 4;
+
+	while (!(rec = record_new(key, BT_GFP))) {
+		if (!tries-- || fatal_signal_pending(current) ||
+		    !bufftrack_history_evict(share, BT_CLOSE_CHUNK))
+			return NULL;
+		rcu_barrier();
+	}
+	return rec;
+}
+
+static void record_free_rcu(struct rcu_head *rcu)
+{
+	kmem_cache_free(bt_record_cache, container_of(rcu, struct bt_record, rcu));
+}
+
+/**
+ * bufftrack_record_remove() - forget a tombstone
+ * @rec: dead, in its share's list of tombstones no more; the shard's lock is
+ *	held, and RCU or a reference keeps its share
+ */
+void bufftrack_record_remove(struct bt_record *rec)
+{
+	struct bt_share *share = rec->space->share;
+
+	rhashtable_remove_fast(&share->table->records, &rec->node, bt_record_params);
+	/* Walks that stand on it take the lock and look at this. */
+	rec->state = BUFFTRACK_STATE_NONE;
+	bufftrack_actor_put(rec->alloc.actor);
+	bufftrack_actor_put(rec->end.actor);
+	bufftrack_actor_put(rec->prev_alloc.actor);
+	bufftrack_actor_put(rec->prev_end.actor);
+	call_rcu(&rec->rcu, record_free_rcu);
+	bufftrack_share_put(share);
+}
+
+/* In place of an event whose actor @when still refers to: mostly the same one. */
+static inline void when_set(struct bt_when *when, const struct bt_caller *caller)
+{
+	if (unlikely(when->actor != caller->actor)) {
+		refcount_inc(&caller->actor->refs);
+		bufftrack_actor_put(when->actor);
+		when->actor = caller->actor;
+	}
+	when->time = caller->now;
+}
+
+/* bufftrack_prev_generation - of the life before, 0 where that is not known */
+u64 bufftrack_prev_generation(const struct bt_record *rec)
+{
+	return rec->prev_delta ? rec->generation - rec->prev_delta : 0;
+}
+
+/* The next generation of a record: from its block, or the first of a new one. */
+static void generation_next(struct bt_record *rec)
+{
+	u64 prev = rec->generation;
+
+	rec->generation++;
+	if (!(rec->generation & (BT_GEN_BLOCK - 1)) || !prev) {
+		rec->generation = atomic64_inc_return(&bt_last_block) * BT_GEN_BLOCK + 1;
+		if (prev)
+			rec->bits |= BT_RECORD_REBASED;
+	}
+	/* A previous one too far away is as one that is not known. */
+	if (prev && rec->generation - prev <= U32_MAX)
+		rec->prev_delta = rec->generation - prev;
+	else
+		rec->prev_delta = 0;
+}
+
+/* ---- holds ---------------------------------------------------------------- */
+
+static struct bt_record *hold_record(struct bt_hold *hold)
+{
+	if (hold->more)
+		return container_of(hold, struct bt_more_hold, hold)->record;
+	return container_of(hold, struct bt_record, first);
+}
+
+static void hold_init(struct bt_hold *hold, struct bt_attach *attach, unsigned int shard)
+{
+	hold->attach = attach;
+	hold->count = 0;
+	hlist_add_head(&hold->node, &attach->holds[shard]);
+}
+
+static struct bt_hold *hold_find(struct bt_record *rec, const struct bt_client *client)
+{
+	struct bt_more_hold *more;
+
+	if (rec->first.attach && rec->first.attach->client == client)
+		return &rec->first;
+	for (more = rec->more; more; more = more->next)
+		if (more->hold.attach->client == client)
+			return &more->hold;
+	return NULL;
+}
+
+/* The oldest holder who still has a count. */
+static struct bt_hold *hold_oldest(struct bt_record *rec)
+{
+	struct bt_more_hold *more;
+
+	if (rec->first.attach && rec->first.count)
+		return &rec->first;
+	for (more = rec->more; more; more = more->next)
+		if (more->hold.count)
+			return &more->hold;
+	return NULL;
+}
+
+static struct bt_hold *hold_add(struct bt_record *rec, struct bt_attach *attach, unsigned int shard,
+				struct bt_more_hold **spare)
+{
+	struct bt_more_hold *more = *spare, **end = &rec->more;
+
+	if (!rec->first.attach) {
+		hold_init(&rec->first, attach, shard);
+		return &rec->first;
+	}
+	*spare = NULL;
+	more->hold.more = true;
+	more->record = rec;
+	more->next = NULL;
+	while (*end)
+		end = &(*end)->next;
+	*end = more;
+	hold_init(&more->hold, attach, shard);
+	return &more->hold;
+}
+
+/* A hold comes to have a count, or to have none: what its client counts. */
+static void hold_begins(struct bt_hold *hold, const struct bt_record *rec)
+{
+	bt_stats_bytes(&hold->attach->client->stats, rec->size);
+}
+
+static void hold_ends(struct bt_hold *hold, const struct bt_record *rec)
+{
+	struct bt_client *client = hold->attach->client;
+
+	atomic_dec(&client->held);
+	bt_stats_bytes(&client->stats, -rec->size);
+}
+
+static noinline void hold_remove_more(struct bt_record *rec, struct bt_hold *hold)
+{
+	struct bt_more_hold *more, **at = &rec->more;
+
+	if (hold == &rec->first) {
+		/* The order of the holders is kept: the next moves up. */
+		more = rec->more;
+		hold->attach = more->hold.attach;
+		hold->count = more->hold.count;
+		hlist_add_behind(&hold->node, &more->hold.node);
+		hlist_del(&more->hold.node);
+		rec->more = more->next;
+	} else {
+		more = container_of(hold, struct bt_more_hold, hold);
+		while (*at != more)
+			at = &(*at)->next;
+		*at = more->next;
+	}
+	kfree(more);
+}
+
+static inline void hold_remove(struct bt_record *rec, struct bt_hold *hold)
+{
+	if (hold->count)
+		hold_ends(hold, rec);
+	hlist_del(&hold->node);
+	if (likely(hold == &rec->first && !rec->more))
+		hold->attach = NULL;
+	else
+		hold_remove_more(rec, hold);
+}
+
+/*
+ * Make sure of what a first hold needs, before anything is changed: a place
+ * within the client's limit, which is taken. -ENOSPC where there is none.
+ */
+static int held_inc(struct bt_client *client)
+{
+	unsigned int max = READ_ONCE(bufftrack_max_buffers);
+
+	if (likely((unsigned int)atomic_inc_return(&client->held) <= max))
+		return 0;
+	atomic_dec(&client->held);
+	return -ENOSPC;
+}
+
+/* ---- lives ---------------------------------------------------------------- */
+
+/* The user's counters, and the device's part that is the user's. */
+static void bytes_add(struct bt_space *space, u64 delta)
+{
+	struct bt_share *share = space->share;
+
+	bt_stats_bytes(space->stats, delta);
+	bt_stats_bytes(share->stats, delta);
+	bt_stats_bytes(&share->user->stats, delta);
+}
+
+static void live_add(struct bt_space *space, int n)
+{
+	bt_stats_add(space->stats, live, n);
+	bt_stats_add(&space->share->user->stats, live, n);
+}
+
+/* A new life on a record that is new or a tombstone; no hold yet. */
+static void life_begin(struct bt_record *rec, const struct bt_caller *caller,
+		       struct bt_space *space, const struct bufftrack_op *op, unsigned int shard)
+{
+	if (likely(rec->lives)) {
+		bufftrack_tomb_del(rec, shard);
+		swap(rec->prev_alloc, rec->alloc);
+		swap(rec->prev_end, rec->end);
+		rec->prev_state = rec->state;
+		rec->end.time = 0;
+		/* A stack is not to outlive the events that tell of it. */
+		if (unlikely(rec->end.actor && rec->end.actor->stack)) {
+			bufftrack_actor_put(rec->end.actor);
+			rec->end.actor = NULL;
+		}
+	}
+	if (unlikely(rec->space != space)) {
+		refcount_inc(&space->share->refs);
+		if (rec->space)
+			bufftrack_share_put(rec->space->share);
+		rec->space = space;
+	}
+	generation_next(rec);
+	if (likely(rec->lives != U32_MAX))
+		rec->lives++;
+	rec->state = BUFFTRACK_STATE_LIVE;
+	rec->flags = op->flags & (BUFFTRACK_F_SHARED | BUFFTRACK_F_EXCLUSIVE);
+	rec->size = op->size;
+	rec->tag = op->tag;
+	rec->refs = 0;
+	rec->views = 0;
+	rec->first = (struct bt_hold){};
+	when_set(&rec->alloc, caller);
+	live_add(space, 1);
+	bytes_add(space, rec->size);
+}
+
+/* The holds that are left, of count 0 but in a reset or a missed free, go. */
+static void life_end(struct bt_record *rec, const struct bt_caller *caller,
+		     enum bufftrack_state state, unsigned int shard)
+{
+	struct bt_space *space = rec->space;
+
+	while (rec->first.attach)
+		hold_remove(rec, &rec->first);
+	live_add(space, -1);
+	bytes_add(space, -rec->size);
+	rec->refs = 0;
+	rec->state = state;
+	when_set(&rec->end, caller);
+	if (state == BUFFTRACK_STATE_FREED && likely(rec->frees != U32_MAX))
+		rec->frees++;
+	bufftrack_tomb_add(rec, shard);
+}
+
+/* ---- counting and answering -------------------------------------------------------------- */
+
+/*
+ * A call counts for its client, the client's user, and the user's part of the
+ * device: the space, or the share where its user never had an ALLOC there.
+ */
+static struct bt_stats *part_stats(struct bt_share *share, u32 space_id)
+{
+	struct bt_space *space;
+
+	share = share->parent ?: share;
+	space = xa_load(&share->spaces, space_id);
+	return likely(space) ? space->stats : share->stats;
+}
+
+static void count_alloc(struct bt_client *client, struct bt_stats *part)
+{
+	bt_stats_add(part, allocs, 1);
+	bt_stats_add(&client->user->stats, allocs, 1);
+	bt_stats_add(&client->stats, allocs, 1);
+}
+
+static void count_free(struct bt_client *client, struct bt_stats *part)
+{
+	bt_stats_add(part, frees, 1);
+	bt_stats_add(&client->user->stats, frees, 1);
+	bt_stats_add(&client->stats, frees, 1);
+}
+
+static void count_view(struct bt_client *client, struct bt_stats *part)
+{
+	if (part)
+		bt_stats_add(part, views, 1);
+	bt_stats_add(&client->user->stats, views, 1);
+	bt_stats_add(&client->stats, views, 1);
+}
+
+/* A bad one. Comes after the call itself was counted, if it was. */
+static void count_verdict(struct bt_client *client, struct bt_stats *part, u32 verdict)
+{
+	smp_wmb(); /* bufftrack_stats_read() */
+	if (part)
+		atomic64_inc(&part->verdicts[verdict]);
+	atomic64_inc(&client->user->stats.verdicts[verdict]);
+	atomic64_inc(&client->stats.verdicts[verdict]);
+}
+
+/*
+ * The generation and the references of a life are for its holders, its user,
+ * and those who may see all.
+ */
+static inline void answer(struct bufftrack_op *op, const struct bt_client *client,
+			  struct bt_record *rec)
+{
+	if (unlikely(!rec))
+		return;
+	if (unlikely(rec->space->share->user != client->user) &&
+	    !(rec->state == BUFFTRACK_STATE_LIVE && hold_find(rec, client)) &&
+	    !bufftrack_may_see(NULL))
+		return;
+	op->generation = rec->generation;
+	op->refs = rec->refs;
+}
+
+/* ---- ALLOC ---------------------------------------------------------------- */
+
+/* What an ALLOC must allocate before it takes the lock again. */
+struct spare {
+	struct bt_record *record;
+	struct bt_more_hold *hold;
+	bool need_record;
+	bool need_hold;
+};
+
+static int spare_fill(struct spare *spare, struct bt_share *share, const struct bt_key *key)
+{
+	if (spare->need_record && !spare->record) {
+		spare->record = record_new_or_evict(share, key);
+		if (!spare->record)
+			return -ENOMEM;
+	}
+	if (spare->need_hold && !spare->hold) {
+		spare->hold = kmalloc(sizeof(*spare->hold), BT_GFP);
+		if (!spare->hold)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* One ALLOC on its way through. */
+struct alloc {
+	const struct bt_caller *caller;
+	struct bt_attach *attach;
+	struct bt_space *space; /* NULL for a VIEW where there is none */
+	struct bt_key key;
+	unsigned int shard;
+	struct spare spare;
+};
+
+/* A life on a record that is new or dead, with the caller's first hold. */
+static inline void life_take(struct bt_record *rec, const struct alloc *alloc,
+			     const struct bufftrack_op *op)
+{
+	life_begin(rec, alloc->caller, alloc->space, op, alloc->shard);
+	hold_init(&rec->first, alloc->attach, alloc->shard);
+	rec->first.count = 1;
+	rec->refs = 1;
+	hold_begins(&rec->first, rec);
+}
+
+/* A key that is not known: the record that was allocated comes into the table. */
+static noinline int alloc_first(struct alloc *alloc, struct bufftrack_op *op,
+				struct bt_record **new)
+{
+	struct bt_client *client = alloc->caller->client;
+	struct bt_record *rec = alloc->spare.record;
+	int err;
+
+	/* Mostly there is one at hand; to wait for it the lock has to go. */
+	if (likely(!rec)) {
+		rec = record_new(&alloc->key, BT_GFP_LOCKED);
+		alloc->spare.record = rec;
+	}
+	if (unlikely(!rec)) {
+		alloc->spare.need_record = true;
+		return -EAGAIN;
+	}
+	err = held_inc(client);
+	if (err)
+		return err;
+	err = rhashtable_insert_fast(&alloc->attach->share->table->records, &rec->node,
+				     bt_record_params);
+	if (err) {
+		atomic_dec(&client->held);
+		return -EBUSY;
+	}
+	alloc->spare.record = NULL;
+	life_take(rec, alloc, op);
+	*new = rec;
+	return 0;
+}
+
+/* A further reference to a life. */
+static noinline int alloc_more(struct alloc *alloc, struct bt_record *rec, struct bufftrack_op *op)
+{
+	struct bt_client *client = alloc->caller->client;
+	struct bt_hold *hold = hold_find(rec, client);
+	int err;
+
+	if (!hold && rec->first.attach && !alloc->spare.hold) {
+		alloc->spare.need_hold = true;
+		return -EAGAIN;
+	}
+	if (rec->refs == U32_MAX)
+		return -EOVERFLOW;
+	if (!hold || !hold->count) {
+		err = held_inc(client);
+		if (err)
+			return err;
+	}
+	if (op->size != rec->size)
+		op->verdict = BUFFTRACK_SIZE_MISMATCH;
+	if (!hold)
+		hold = hold_add(rec, alloc->attach, alloc->shard, &alloc->spare.hold);
+	if (!hold->count++)
+		hold_begins(hold, rec);
+	rec->refs++;
+	return 0;
+}
+
+/* EXCLUSIVE, and the key is live: the free of that life never came. */
+static noinline int alloc_missed(struct alloc *alloc, struct bt_record *rec,
+				 struct bufftrack_op *op)
+{
+	struct bt_client *client = alloc->caller->client;
+	struct bt_hold *hold = hold_find(rec, client);
+	int err;
+
+	if (!(hold && hold->count)) {
+		err = held_inc(client);
+		if (err)
+			return err;
+	} else {
+		/* life_end() gives the place back. */
+		atomic_inc(&client->held);
+	}
+	op->verdict = BUFFTRACK_MISSED_FREE;
+	life_end(rec, alloc->caller, BUFFTRACK_STATE_MISSED, alloc->shard);
+	life_take(rec, alloc, op);
+	return 0;
+}
+
+static noinline int alloc_view(struct bt_record *rec, struct bufftrack_op *op)
+{
+	if (!rec || rec->state != BUFFTRACK_STATE_LIVE) {
+		op->verdict = BUFFTRACK_DANGLING_VIEW;
+		return 0;
+	}
+	if (rec->views == U32_MAX)
+		return -EOVERFLOW;
+	rec->views++;
+	return 0;
+}
+
+/*
+ * One ALLOC under the lock. Returns 0 with the verdict in @op, an errno that
+ * changed nothing, -EAGAIN where @alloc->spare has not what it needs, or -EBUSY where
+ * the table has no room until a worker has made it larger.
+ */
+static inline int alloc_locked(struct alloc *alloc, struct bufftrack_op *op, struct bt_bad *bad)
+{
+	const struct bt_caller *caller = alloc->caller;
+	struct bt_client *client = caller->client;
+	struct bt_share *share = alloc->attach->share;
+	struct bt_record *rec;
+	int err;
+
+	rec = rhashtable_lookup(&share->table->records, &alloc->key, bt_record_params);
+	if (unlikely(op->flags & BUFFTRACK_F_VIEW)) {
+		err = alloc_view(rec, op);
+	} else if (!rec) {
+		err = alloc_first(alloc, op, &rec);
+	} else if (likely(rec->state != BUFFTRACK_STATE_LIVE)) {
+		err = held_inc(client);
+		if (likely(!err))
+			life_take(rec, alloc, op);
+	} else if (op->flags & BUFFTRACK_F_EXCLUSIVE) {
+		err = alloc_missed(alloc, rec, op);
+	} else {
+		err = alloc_more(alloc, rec, op);
+	}
+	if (unlikely(err))
+		return err;
+
+	if (likely(!(op->flags & BUFFTRACK_F_VIEW)))
+		count_alloc(client, alloc->space->stats);
+	answer(op, client, rec);
+	/* What was not freed is by now the life before. */
+	if (unlikely(op->verdict != BUFFTRACK_OK))
+		bufftrack_report_bad(caller, share, rec,
+				     op->verdict == BUFFTRACK_MISSED_FREE ? BT_NAMED_PREV
+									  : BT_NAMED_LAST,
+				     op, bad);
+	if (tracepoint_enabled(bufftrack_alloc) && op->verdict != BUFFTRACK_DANGLING_VIEW)
+		bufftrack_report_use(caller, rec, op, true);
+	return 0;
+}
+
+/* Whether to look once more: with what it needs, which may have changed by then. */
+static noinline bool alloc_again(struct alloc *alloc, int *err, int *tries)
+{
+	if (*err == -EAGAIN) {
+		*err = spare_fill(&alloc->spare, alloc->attach->share, &alloc->key);
+		return !*err;
+	}
+	if (*err != -EBUSY)
+		return false;
+	if (!(*tries)--) {
+		*err = -ENOMEM;
+		return false;
+	}
+	fsleep(1000);
+	return true;
+}
+
+/* The space of the attach's share, where it has it; it stays as long as the share. */
+static struct bt_space *space_find(struct bt_attach *attach, u32 id)
+{
+	/* Acquire: pairs with the release below, so that the space is complete. */
+	struct bt_space *space = smp_load_acquire(&attach->space);
+
+	if (likely(space && space->id == id))
+		return space;
+	space = xa_load(&attach->share->spaces, id);
+	if (space)
+		/* Pairs with the acquire above. */
+		smp_store_release(&attach->space, space);
+	return space;
+}
+
+/* What a call of the attach's client counts in, beside the client and the user. */
+static inline struct bt_stats *attach_stats(struct bt_attach *attach, u32 space_id)
+{
+	struct bt_space *space = space_find(attach, space_id);
+
+	return likely(space) ? space->stats : part_stats(attach->share, space_id);
+}
+
+/*
+ * Where the ALLOC is to be: the client's attach and its user's space, which come
+ * into being with the first one. A refused ALLOC must not bring them into being:
+ * -ENOSPC where the limit says at once that it will be.
+ */
+static struct bt_attach *alloc_place(struct bt_client *client, const struct bufftrack_op *op,
+				     struct bt_space **space)
+{
+	struct bt_attach *attach = bufftrack_attach_find(client, op->device);
+
+	if (likely(attach)) {
+		*space = space_find(attach, op->space);
+		if (likely(*space))
+			return attach;
+	}
+	if (op->flags & BUFFTRACK_F_VIEW)
+		return attach ?: bufftrack_attach(client, op->device, false);
+
+	if ((unsigned int)atomic_read(&client->held) >= READ_ONCE(bufftrack_max_buffers))
+		return ERR_PTR(-ENOSPC);
+	attach = bufftrack_attach(client, op->device, true);
+	if (IS_ERR(attach))
+		return attach;
+	*space = bufftrack_space_get(attach->share, op->space);
+	return IS_ERR(*space) ? ERR_CAST(*space) : attach;
+}
+
+/**
+ * bufftrack_alloc() - judge one ALLOC
+ * @caller: who, and when
+ * @op: the report, its inputs checked by ioctl.c, its outputs 0; the answer
+ *
+ * Return: 0; or -ENOMEM, -ENOSPC, -EOVERFLOW: nothing was changed. May sleep.
+ * Takes the shard's lock.
+ */
+int bufftrack_alloc(struct bt_caller *caller, struct bufftrack_op *op)
+{
+	struct bt_client *client = caller->client;
+	struct bt_bad bad BT_UNINIT; /* filled where there is a bad verdict only */
+	struct bt_stats *part = NULL;
+	struct alloc alloc = { .caller = caller };
+	spinlock_t *lock; /* of the key's shard */
+	int tries = 20;
+	int err;
+
+	if (unlikely(!READ_ONCE(client->used)))
+		WRITE_ONCE(client->used, true);
+	alloc.attach = alloc_place(client, op, &alloc.space);
+	if (IS_ERR(alloc.attach)) {
+		err = PTR_ERR(alloc.attach);
+		goto fail;
+	}
+	if (unlikely(!alloc.attach)) {
+		op->verdict = BUFFTRACK_DANGLING_VIEW;
+		bufftrack_report_bad(caller, NULL, NULL, BT_NAMED_NEVER, op, &bad);
+		goto out;
+	}
+
+	part = likely(alloc.space) ? alloc.space->stats
+				   : part_stats(alloc.attach->share, op->space);
+	alloc.key = (struct bt_key){
+		.buffer = op->buffer,
+		.space_id = op->space,
+		.hash = bt_hash(op->buffer, op->space),
+	};
+	alloc.shard = bt_shard_nr(alloc.key.hash);
+	lock = &alloc.attach->share->table->shards[alloc.shard].lock;
+	do {
+		/* RCU is for the table's other entries, which others may evict. */
+		rcu_read_lock();
+		spin_lock(lock);
+		err = alloc_locked(&alloc, op, &bad);
+		spin_unlock(lock);
+		rcu_read_unlock();
+	} while (unlikely(err) && alloc_again(&alloc, &err, &tries));
+	if (unlikely(alloc.spare.record))
+		kmem_cache_free(bt_record_cache, alloc.spare.record);
+	if (unlikely(alloc.spare.hold))
+		kfree(alloc.spare.hold);
+	if (unlikely(err))
+		goto fail;
+out:
+	if (unlikely(op->verdict != BUFFTRACK_OK)) {
+		count_verdict(client, part, op->verdict);
+		bufftrack_report_after(client, &bad);
+	} else if (unlikely(op->flags & BUFFTRACK_F_VIEW)) {
+		count_view(client, part);
+	}
+	return 0;
+fail:
+	if (err == -ENOMEM || err == -ENOSPC)
+		atomic64_inc(&bufftrack_failed);
+	return err;
+}
+
+/* ---- FREE ----------------------------------------------------------------- */
+
+/* Which life the token means. */
+static enum bt_named name_life(const struct bt_table *table, const struct bt_record *rec, u64 token)
+{
+	if (!token || token == rec->generation)
+		return BT_NAMED_LAST;
+	if (token == bufftrack_prev_generation(rec))
+		return BT_NAMED_PREV;
+	/* No record was given the first number of a block. */
+	if (token > rec->generation || !(token & (BT_GEN_BLOCK - 1)))
+		return BT_NAMED_NEVER;
+	if (token / BT_GEN_BLOCK == rec->generation / BT_GEN_BLOCK)
+		return BT_NAMED_OLDER;
+	/* An earlier block: perhaps this record's, or a forgotten one's. */
+	if ((rec->bits & BT_RECORD_REBASED) || table_lost(table))
+		return BT_NAMED_OLDER;
+	return BT_NAMED_NEVER;
+}
+
+/* Of a life that has ended: what its free is. */
+static u32 verdict_of_state(u8 state)
+{
+	switch (state) {
+	case BUFFTRACK_STATE_EXITED:
+		return BUFFTRACK_FREE_AFTER_EXIT;
+	case BUFFTRACK_STATE_RESET:
+		return BUFFTRACK_FREE_AFTER_RESET;
+	case BUFFTRACK_STATE_MISSED:
+		return BUFFTRACK_STALE_FREE;
+	default:
+		return BUFFTRACK_DOUBLE_FREE;
+	}
+}
+
+/* The verdict, and where it is a good one the hold that is to be dropped. */
+static u32 judge_free(struct bt_record *rec, const struct bt_client *client, enum bt_named named,
+		      struct bt_hold **drop)
+{
+	struct bt_hold *hold;
+
+	if (named == BT_NAMED_NEVER)
+		return BUFFTRACK_UNKNOWN_FREE;
+	if (rec->state != BUFFTRACK_STATE_LIVE) {
+		if (named == BT_NAMED_LAST)
+			return verdict_of_state(rec->state);
+		if (named == BT_NAMED_PREV)
+			return verdict_of_state(rec->prev_state);
+		return BUFFTRACK_DOUBLE_FREE;
+	}
+	if (named != BT_NAMED_LAST)
+		return BUFFTRACK_STALE_FREE;
+
+	hold = hold_find(rec, client);
+	*drop = hold;
+	if (hold && hold->count)
+		return BUFFTRACK_OK;
+	if (rec->flags & BUFFTRACK_F_SHARED) {
+		*drop = hold_oldest(rec);
+		return BUFFTRACK_OK;
+	}
+	return hold ? BUFFTRACK_DOUBLE_FREE : BUFFTRACK_FOREIGN_FREE;
+}
+
+static u32 free_info(const struct bt_table *table, const struct bt_record *rec, enum bt_named named,
+		     u64 token)
+{
+	bool lost = table_lost(table);
+	u32 info = 0;
+
+	if (rec ? named == BT_NAMED_OLDER : lost)
+		info |= BUFFTRACK_INFO_HISTORY_LOST;
+	/* Certain: a token proves it, or the key has had this one life only. */
+	if (!rec || token ? info : rec->lives > 1 || lost)
+		info |= BUFFTRACK_INFO_PROBABLE;
+	return info;
+}
+
+static void free_locked(const struct bt_caller *caller, struct bt_share *share,
+			struct bt_stats *part, const struct bt_key *key, struct bufftrack_op *op,
+			struct bt_bad *bad)
+{
+	unsigned int shard = bt_shard_nr(key->hash);
+	struct bt_table *table = share->table;
+	struct bt_client *client = caller->client;
+	enum bt_named named = BT_NAMED_NEVER;
+	struct bt_hold *hold = NULL;
+	struct bt_record *rec;
+
+	rec = rhashtable_lookup(&table->records, key, bt_record_params);
+
+	if (op->flags & BUFFTRACK_F_VIEW) {
+		if (rec && rec->state == BUFFTRACK_STATE_LIVE && rec->views &&
+		    (!op->token || op->token == rec->generation))
+			rec->views--;
+		goto good;
+	}
+
+	if (rec) {
+		named = name_life(table, rec, op->token);
+		op->verdict = judge_free(rec, client, named, &hold);
+	} else {
+		op->verdict = BUFFTRACK_UNKNOWN_FREE;
+	}
+
+	if (unlikely(op->verdict != BUFFTRACK_OK)) {
+		op->info = free_info(table, rec, named, op->token);
+		if (rec && rec->refused != U32_MAX)
+			rec->refused++;
+		answer(op, client, rec);
+		bufftrack_report_bad(caller, share, rec, named, op, bad);
+		return;
+	}
+
+	if (!--hold->count)
+		hold_ends(hold, rec);
+	rec->refs--;
+	if (unlikely(op->size && op->size != rec->size)) {
+		op->verdict = BUFFTRACK_SIZE_MISMATCH;
+		bufftrack_report_bad(caller, share, rec, BT_NAMED_LAST, op, bad);
+	}
+	if (!rec->refs)
+		life_end(rec, caller, BUFFTRACK_STATE_FREED, shard);
+	count_free(client, part);
+good:
+	answer(op, client, rec);
+	if (tracepoint_enabled(bufftrack_free) && rec)
+		bufftrack_report_use(caller, rec, op, false);
+}
+
+/**
+ * bufftrack_free() - judge one FREE
+ * @caller: who, and when
+ * @op: the report, its inputs checked by ioctl.c, its outputs 0; the answer
+ *
+ * Return: 0, or -ENOMEM: nothing was changed. May sleep. Takes the shard's lock.
+ */
+int bufftrack_free(struct bt_caller *caller, struct bufftrack_op *op)
+{
+	struct bt_key key = {
+		.buffer = op->buffer,
+		.space_id = op->space,
+		.hash = bt_hash(op->buffer, op->space),
+	};
+	struct bt_client *client = caller->client;
+	struct bt_share *share = NULL;
+	struct bt_stats *part = NULL;
+	struct bt_attach *attach;
+	struct bt_bad bad BT_UNINIT; /* filled where there is a bad verdict only */
+	spinlock_t *lock; /* of the key's shard */
+
+	if (unlikely(!READ_ONCE(client->used)))
+		WRITE_ONCE(client->used, true);
+	attach = bufftrack_attach_find(client, op->device);
+	if (unlikely(!attach)) {
+		attach = bufftrack_attach(client, op->device, false);
+		if (IS_ERR(attach))
+			return PTR_ERR(attach);
+	}
+
+	if (likely(attach)) {
+		share = attach->share;
+		part = attach_stats(attach, op->space);
+		lock = key_lock(share->table, &key);
+		rcu_read_lock();
+		spin_lock(lock);
+		free_locked(caller, share, part, &key, op, &bad);
+		spin_unlock(lock);
+		rcu_read_unlock();
+	} else if (!(op->flags & BUFFTRACK_F_VIEW)) {
+		op->verdict = BUFFTRACK_UNKNOWN_FREE;
+		if (!(READ_ONCE(client->flags) & BUFFTRACK_CLIENT_PRIVATE) &&
+		    bufftrack_device_lost(op->device))
+			op->info = BUFFTRACK_INFO_HISTORY_LOST | BUFFTRACK_INFO_PROBABLE;
+		bufftrack_report_bad(caller, NULL, NULL, BT_NAMED_NEVER, op, &bad);
+	}
+
+	if (unlikely(op->verdict != BUFFTRACK_OK)) {
+		count_verdict(client, part, op->verdict);
+		bufftrack_report_after(client, &bad);
+	} else if (unlikely(op->flags & BUFFTRACK_F_VIEW)) {
+		count_view(client, part);
+	}
+	if (share)
+		bufftrack_history_trim(share);
+	return 0;
+}
+
+/* bufftrack_caller_init - the current task as a caller, or -ENOMEM */
+int bufftrack_caller_init(struct bt_caller *caller, struct bt_client *client)
+{
+	caller->client = client;
+	caller->actor = bufftrack_actor_get(client);
+	caller->now = ktime_get_ns();
+	return caller->actor ? 0 : -ENOMEM;
+}
+
+void bufftrack_caller_exit(struct bt_caller *caller)
+{
+	bufftrack_actor_put(caller->actor);
+}
+
+/* ---- the ends that nobody reported ---------------------------------------- */
+
+/* Drops up to a chunk of the attach's holds in one shard; how many it leaked. */
+static unsigned int close_chunk(struct bt_attach *attach, unsigned int nr,
+				const struct bt_caller *caller)
+{
+	struct bt_client *client = attach->client;
+	unsigned int leaks = 0, n;
+	struct bt_record *rec;
+	struct bt_hold *hold;
+	u32 count;
+
+	for (n = 0; n < BT_CLOSE_CHUNK; n++) {
+		hold = hlist_entry_safe(attach->holds[nr].first, struct bt_hold, node);
+		if (!hold)
+			break;
+		rec = hold_record(hold);
+		count = hold->count;
+		rec->refs -= count;
+		if (count) {
+			leaks++;
+			count_verdict(client, attach_stats(attach, rec->space_id), BUFFTRACK_LEAK);
+			bufftrack_report_leak(client, attach->share, rec, count);
+		}
+		hold_remove(rec, hold);
+		if (!rec->refs)
+			life_end(rec, caller, BUFFTRACK_STATE_EXITED, nr);
+	}
+	return leaks;
+}
+
+/**
+ * bufftrack_attach_close() - drop a closing client's holds on a device
+ * @attach: of a client whose file has been released
+ *
+ * Return: how many lives it leaked. Sleeps between chunks.
+ */
+u64 bufftrack_attach_close(struct bt_attach *attach)
+{
+	struct bt_table *table = attach->share->table;
+	struct bt_caller caller = {
+		.client = attach->client,
+		.actor = attach->client->opener,
+		.now = ktime_get_ns(),
+	};
+	unsigned int nr;
+	u64 leaks = 0;
+	bool more;
+
+	for (nr = 0; nr < BT_SHARDS; nr++) {
+		do {
+			rcu_read_lock();
+			spin_lock(&table->shards[nr].lock);
+			leaks += close_chunk(attach, nr, &caller);
+			more = !hlist_empty(&attach->holds[nr]);
+			spin_unlock(&table->shards[nr].lock);
+			rcu_read_unlock();
+			bufftrack_history_trim(attach->share);
+			cond_resched();
+		} while (more);
+	}
+	return leaks;
+}
+
+/* How many lives ended. The caller has a reference to the table's owner. */
+static u64 table_reset(struct bt_table *table, const struct bt_caller *caller)
+{
+	struct bt_pos pos = {};
+	struct bt_share *share;
+	struct bt_record *rec;
+	unsigned int nr;
+	u64 lives = 0;
+
+	for (;;) {
+		share = NULL;
+		rcu_read_lock();
+		rec = bufftrack_table_next(table, &pos);
+		if (!rec)
+			break;
+		if (!IS_ERR(rec)) {
+			nr = bt_shard_nr(bt_hash(rec->buffer, rec->space_id));
+			spin_lock(&table->shards[nr].lock);
+			if (rec->state == BUFFTRACK_STATE_LIVE) {
+				life_end(rec, caller, BUFFTRACK_STATE_RESET, nr);
+				lives++;
+				share = rec->space->share;
+				refcount_inc(&share->refs);
+			}
+			spin_unlock(&table->shards[nr].lock);
+		}
+		rcu_read_unlock();
+		if (share) {
+			bufftrack_history_trim(share);
+			bufftrack_share_put(share);
+		}
+		cond_resched();
+	}
+	rcu_read_unlock();
+	return lives;
+}
+
+/**
+ * bufftrack_reset() - carry out RESET, whose right ioctl.c has checked
+ * @caller: who asked for it
+ * @arg: in and out
+ *
+ * Return: 0, or -ENODEV. Sleeps between records.
+ */
+int bufftrack_reset(struct bt_caller *caller, struct bufftrack_reset *arg)
+{
+	struct bt_device *device = bufftrack_device_get(arg->device);
+	struct bt_share *share = NULL;
+
+	if (!device)
+		return -ENODEV;
+	arg->lives = table_reset(&device->table, caller);
+	while ((share = bufftrack_share_next(device, share)))
+		if (share->private_client)
+			arg->lives += table_reset(share->table, caller);
+	bufftrack_report_reset(caller, arg->device, arg->lives);
+	bufftrack_device_put(device);
+	return 0;
+}
+
+/* ---- init ----------------------------------------------------------------- */
+
+int __init bufftrack_records_init(void)
+{
+	get_random_bytes(bufftrack_hash_secret, sizeof(bufftrack_hash_secret));
+	bt_record_cache = KMEM_CACHE(bt_record, SLAB_ACCOUNT);
+	return bt_record_cache ? 0 : -ENOMEM;
+}
+
+void bufftrack_records_exit(void)
+{
+	/* Evicted records come back by RCU. */
+	rcu_barrier();
+	kmem_cache_destroy(bt_record_cache);
+}
