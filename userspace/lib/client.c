@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
+/* Handles: opening the device, and what is asked of a client but its reports. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "lib.h"
+
+#define DEVICE "/dev/bufftrack"
+
+/* What bufftrack_default() has where there is nothing to open. */
+static struct bufftrack no_default;
+static struct bufftrack *the_default; /* atomic */
+
+/* Returns 0 or a negative errno, and leaves errno as it was. */
+int bufftrack_ioctl(int fd, unsigned long command, void *arg)
+{
+	int saved = errno, err;
+
+	if (!ioctl(fd, command, arg))
+		return 0;
+	err = -errno;
+	errno = saved;
+	return err;
+}
+
+/* One line on stderr, by one write(): no lock, no buffer. */
+void bufftrack_say(const char *format, ...)
+{
+	char line[256] = "libbufftrack: ";
+	size_t used = strlen(line);
+	int saved = errno, more;
+	ssize_t written;
+	va_list args;
+
+	va_start(args, format);
+	more = vsnprintf(line + used, sizeof(line) - used - 1, format, args);
+	va_end(args);
+	if (more > 0) {
+		used = strlen(line);
+		line[used++] = '\n';
+		/* Where that fails, there is nobody to tell. */
+		written = write(STDERR_FILENO, line, used);
+		(void)written;
+	}
+	errno = saved;
+}
+
+static bool asked_for(const char *variable, const char *value)
+{
+	const char *text = secure_getenv(variable);
+
+	return text && !strcmp(text, value);
+}
+
+/* Returns the descriptor or a negative errno. May change errno. */
+static int open_device(void)
+{
+	int fd = open(DEVICE, O_RDWR | O_CLOEXEC);
+	int higher;
+
+	if (fd < 0)
+		return -errno;
+	/* A host that closed its stdio must not print into the device. */
+	if (fd <= STDERR_FILENO) {
+		higher = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+		if (higher < 0)
+			higher = -errno;
+		close(fd);
+		fd = higher;
+	}
+	return fd;
+}
+
+static unsigned int min_uint(unsigned int a, unsigned int b)
+{
+	return a < b ? a : b;
+}
+
+static void read_environment(struct bufftrack *bt)
+{
+	const char *frames = secure_getenv("BUFFTRACK_STACK");
+	unsigned long value;
+	char *end;
+
+	if (!frames || *frames < '0' || *frames > '9')
+		return;
+	value = strtoul(frames, &end, 10);
+	if (*end)
+		return;
+	bt->depth = value > bt->max_depth ? bt->max_depth : value;
+	bt->depth_fixed = true;
+}
+
+/* Sets up an open file. Returns 0 or a negative errno. May change errno. */
+static int set_up(struct bufftrack *bt, const char *name, unsigned int flags)
+{
+	struct bufftrack_client client = { .mask = flags, .flags = flags };
+	struct bufftrack_info info = { .flags = 0 };
+	int err;
+
+	err = bufftrack_ioctl(bt->fd, BUFFTRACK_IOC_INFO, &info);
+	if (err)
+		return err;
+	bt->features = info.features;
+	if ((flags & BUFFTRACK_CLIENT_PRIVATE && !(info.features & BUFFTRACK_FEATURE_PRIVATE)) ||
+	    (flags & BUFFTRACK_CLIENT_STRICT && !(info.features & BUFFTRACK_FEATURE_STRICT)) ||
+	    (flags & BUFFTRACK_CLIENT_TRAP && !(info.features & BUFFTRACK_FEATURE_TRAP)))
+		return -EOPNOTSUPP;
+
+	if (name) {
+		client.mask |= BUFFTRACK_CLIENT_NAME;
+		memcpy(client.name, name, strnlen(name, sizeof(client.name) - 1));
+	}
+	err = bufftrack_ioctl(bt->fd, BUFFTRACK_IOC_CLIENT, &client);
+	if (err)
+		return err;
+	bt->id = client.id;
+	bt->max_batch = info.max_batch;
+	if (info.features & BUFFTRACK_FEATURE_STACK)
+		bt->max_depth = min_uint(info.max_stack_depth, BUFFTRACK_DEPTH);
+	read_environment(bt);
+	return 0;
+}
+
+/* Returns 0 or a negative errno. May change errno. */
+static int open_client(struct bufftrack **opened, const char *name, unsigned int flags)
+{
+	struct bufftrack *bt;
+	int err;
+
+	if (flags & ~(BUFFTRACK_CLIENT_PRIVATE | BUFFTRACK_CLIENT_STRICT | BUFFTRACK_CLIENT_TRAP))
+		return -EINVAL;
+	if (asked_for("BUFFTRACK", "off"))
+		return -ECANCELED;
+	if (asked_for("BUFFTRACK_TRAP", "1"))
+		flags |= BUFFTRACK_CLIENT_TRAP;
+	bt = calloc(1, sizeof(*bt));
+	if (!bt)
+		return -ENOMEM;
+	bt->debug = asked_for("BUFFTRACK_DEBUG", "1");
+	bt->fd = open_device();
+	err = bt->fd < 0 ? bt->fd : set_up(bt, name, flags);
+	if (err) {
+		if (bt->fd >= 0)
+			close(bt->fd);
+		free(bt);
+		return err;
+	}
+	*opened = bt;
+	return 0;
+}
+
+EXPORT struct bufftrack *bufftrack_open(const char *name, unsigned int flags)
+{
+	struct bufftrack *bt = NULL;
+	int saved = errno;
+	int err = open_client(&bt, name, flags);
+
+	if (err && asked_for("BUFFTRACK_DEBUG", "1"))
+		bufftrack_say("nothing is reported: " DEVICE ": %s", strerror(-err));
+	errno = err ? -err : saved;
+	return bt;
+}
+
+/*
+ * No pthread_once(): nothing here may wait for a thread that is not there, in
+ * the child of a fork(). Of two threads that come first, one closes its own.
+ */
+EXPORT struct bufftrack *bufftrack_default(void)
+{
+	struct bufftrack *bt = __atomic_load_n(&the_default, __ATOMIC_ACQUIRE);
+	struct bufftrack *mine;
+	int saved = errno;
+
+	if (!bt) {
+		mine = bufftrack_open(program_invocation_short_name, 0);
+		if (!mine)
+			mine = &no_default;
+		if (__atomic_compare_exchange_n(&the_default, &bt, mine, false, __ATOMIC_ACQ_REL,
+						__ATOMIC_ACQUIRE))
+			bt = mine;
+		else if (mine != &no_default)
+			bufftrack_close(mine);
+		errno = saved;
+	}
+	return bt == &no_default ? NULL : bt;
+}
+
+/* Whether the descriptor is still the client's: hosts close what they do not know. */
+static bool describe(const struct bufftrack *bt, struct bufftrack_client *client)
+{
+	memset(client, 0, sizeof(*client));
+	return !bufftrack_ioctl(bt->fd, BUFFTRACK_IOC_CLIENT, client) && client->id == bt->id;
+}
+
+EXPORT void bufftrack_close(struct bufftrack *bt)
+{
+	struct bufftrack_client client;
+	int saved = errno;
+
+	if (!bt || bt == __atomic_load_n(&the_default, __ATOMIC_ACQUIRE))
+		return;
+	if (describe(bt, &client))
+		close(bt->fd);
+	free(bt);
+	errno = saved;
+}
+
+/* Returns 0 or a negative errno. May change errno. */
+static int reopen(struct bufftrack *bt)
+{
+	const unsigned int flags = BUFFTRACK_CLIENT_PRIVATE | BUFFTRACK_CLIENT_STRICT |
+				   BUFFTRACK_CLIENT_TRAP;
+	struct bufftrack_client client;
+	int fd, err;
+
+	if (!describe(bt, &client))
+		return -EBADF;
+	fd = open_device();
+	if (fd < 0)
+		return fd;
+	client.flags &= flags;
+	client.mask = client.flags | BUFFTRACK_CLIENT_NAME;
+	err = bufftrack_ioctl(fd, BUFFTRACK_IOC_CLIENT, &client);
+	/* In one step: another thread never sees the number unused. */
+	if (!err && dup3(fd, bt->fd, O_CLOEXEC) < 0)
+		err = -errno;
+	close(fd);
+	if (!err)
+		bt->id = client.id;
+	return err;
+}
+
+EXPORT int bufftrack_reopen(struct bufftrack *bt)
+{
+	int saved = errno;
+	int err = bt ? reopen(bt) : 0;
+
+	if (err && bt->debug)
+		bufftrack_say("reopen: %s", strerror(-err));
+	errno = saved;
+	return err;
+}
+
+EXPORT int bufftrack_fd(const struct bufftrack *bt)
+{
+	return bt ? bt->fd : -1;
+}
+
+EXPORT uint64_t bufftrack_features(const struct bufftrack *bt)
+{
+	return bt ? bt->features : 0;
+}
+
+EXPORT int bufftrack_get_info(struct bufftrack *bt, struct bufftrack_info *info)
+{
+	memset(info, 0, sizeof(*info));
+	return bt ? bufftrack_ioctl(bt->fd, BUFFTRACK_IOC_INFO, info) : 0;
+}
+
+EXPORT unsigned int bufftrack_set_stack_depth(struct bufftrack *bt, unsigned int frames)
+{
+	if (!bt)
+		return 0;
+	if (bt->depth_fixed)
+		return bt->depth;
+	frames = min_uint(frames, bt->max_depth);
+	__atomic_store_n(&bt->depth, frames, __ATOMIC_RELAXED);
+	return frames;
+}
+
+static int label(struct bufftrack *bt, struct bufftrack_label *arg, const char *text)
+{
+	size_t len = text ? strlen(text) : 0;
+	int err;
+
+	if (!bt)
+		return 0;
+	if (!(bt->features & BUFFTRACK_FEATURE_LABEL))
+		return -EOPNOTSUPP;
+	if (len >= sizeof(arg->label))
+		return -EINVAL;
+	if (len)
+		memcpy(arg->label, text, len);
+	err = bufftrack_ioctl(bt->fd, BUFFTRACK_IOC_LABEL, arg);
+	if (err && bt->debug)
+		bufftrack_say("label \"%s\": %s", arg->label, strerror(-err));
+	return err;
+}
+
+EXPORT int bufftrack_label_device(struct bufftrack *bt, uint64_t device, const char *text)
+{
+	struct bufftrack_label arg = { .device = device };
+
+	return label(bt, &arg, text);
+}
+
+EXPORT int bufftrack_label_space(struct bufftrack *bt, uint64_t device, uint32_t space,
+				 const char *text)
+{
+	struct bufftrack_label arg = {
+		.device = device,
+		.space = space,
+		.flags = BUFFTRACK_LABEL_SPACE,
+	};
+
+	return label(bt, &arg, text);
+}
