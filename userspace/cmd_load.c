@@ -1,0 +1,496 @@
+// SPDX-License-Identifier: GPL-2.0
+/* load and unload: through libkmod, and what to do where the kernel refuses. */
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <libkmod.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "device.h"
+#include "util.h"
+
+/* A tool that looks at the counters has the device open for a moment, too. */
+#define REMOVE_TRIES 5
+#define PAUSE_NS 50000000L
+
+static const struct option options[] = {
+	{ "help", no_argument, NULL, 'h' },
+	{ 0 },
+};
+
+/* Whether an argument names a file, not a parameter. */
+static bool is_module_file(const char *arg)
+{
+	const char *name = strrchr(arg, '/');
+
+	name = name ? name + 1 : arg;
+	return strstr(name, ".ko") && !strchr(name, '=');
+}
+
+/* Whether an argument is name=value. */
+static bool is_parameter(const char *arg)
+{
+	size_t len = 0;
+
+	while (isalnum((unsigned char)arg[len]) || arg[len] == '_' || arg[len] == '-')
+		len++;
+	return len && arg[len] == '=';
+}
+
+static struct kmod_list *module_info(struct kmod_module *module)
+{
+	struct kmod_list *info = NULL;
+
+	return kmod_module_get_info(module, &info) < 0 ? NULL : info;
+}
+
+/* Whether @parm, a module's "name:description", is of the parameter @name. */
+static bool same_parameter(const char *parm, const char *name, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		if (parm[i] != (name[i] == '-' ? '_' : name[i]))
+			return false;
+	return parm[len] == ':';
+}
+
+/*
+ * The kernel ignores a parameter that it does not know, with a line in its log.
+ * Who mistypes one wants to hear of it.
+ */
+static bool check_parameter(struct kmod_module *module, const char *arg)
+{
+	struct kmod_list *info = module_info(module), *entry;
+	char known[512] = "";
+	size_t len = strcspn(arg, "="), used = 0;
+	const char *parm;
+	bool found = !info;
+
+	kmod_list_foreach(entry, info)
+	{
+		if (strcmp(kmod_module_info_get_key(entry), "parm"))
+			continue;
+		parm = kmod_module_info_get_value(entry);
+		if (same_parameter(parm, arg, len))
+			found = true;
+		if (used < sizeof(known))
+			used += (size_t)snprintf(known + used, sizeof(known) - used, " %.*s",
+						 (int)strcspn(parm, ":"), parm);
+	}
+	kmod_module_info_free_list(info);
+	if (!found)
+		complain("unknown parameter: %.*s\n  the module has:%s", (int)len, arg, known);
+	return found;
+}
+
+/* The kernel release that the module was built for, empty where not known. */
+static void built_for(struct kmod_module *module, char *release, size_t room)
+{
+	struct kmod_list *info = module_info(module), *entry;
+	const char *vermagic;
+
+	*release = '\0';
+	kmod_list_foreach(entry, info)
+	{
+		if (strcmp(kmod_module_info_get_key(entry), "vermagic"))
+			continue;
+		vermagic = kmod_module_info_get_value(entry);
+		snprintf(release, room, "%.*s", (int)strcspn(vermagic, " "), vermagic);
+	}
+	kmod_module_info_free_list(info);
+}
+
+static void explain_wrong_kernel(struct kmod_module *module)
+{
+	struct utsname kernel;
+	char release[128];
+
+	uname(&kernel);
+	built_for(module, release, sizeof(release));
+	if (*release && strcmp(release, kernel.release))
+		complain("the module was built for another kernel, %s:\n"
+			 "  build it with 'make KVER=%s'",
+			 release, kernel.release);
+	else
+		complain("this kernel takes the file for no module (see 'dmesg'):\n"
+			 "  build it with 'make KVER=%s'",
+			 kernel.release);
+}
+
+static void explain_refusal(struct kmod_module *module, int error)
+{
+	switch (error) {
+	case EPERM:
+	case EACCES:
+		if (geteuid())
+			complain("only root can load a module: run 'sudo bufftrack load'");
+		else
+			complain(
+				"the kernel lets no module be loaded here: locked down by Secure Boot,\n"
+				"  modules_disabled set, or in a container (see 'dmesg')");
+		break;
+	case ENOEXEC:
+		explain_wrong_kernel(module);
+		break;
+	case EKEYREJECTED:
+	case ENOKEY:
+		complain("the kernel wants modules signed: sign it with a key that this\n"
+			 "  machine trusts (mokutil --import), or turn Secure Boot off");
+		break;
+	case ENOENT:
+		complain("this kernel lacks a symbol that the module needs (see 'dmesg')");
+		break;
+	case EINVAL:
+	case ERANGE:
+		complain("the module refused a parameter's value (see 'dmesg')");
+		break;
+	default:
+		complain("cannot load the module: %s (see 'dmesg')", strerror(error));
+	}
+}
+
+/* The module in $BUFFTRACK_MODULE_DIR for the running kernel, NULL if none. */
+static char *file_in_module_dir(void)
+{
+	const char *dir = getenv("BUFFTRACK_MODULE_DIR");
+	struct utsname kernel;
+	char *path;
+
+	if (!dir || !*dir)
+		return NULL;
+	uname(&kernel);
+	if (asprintf(&path, "%s/%s/" MODULE_NAME ".ko", dir, kernel.release) < 0)
+		return NULL;
+	if (access(path, F_OK) == 0)
+		return path;
+	free(path);
+	return NULL;
+}
+
+static struct kmod_module *module_from_file(struct kmod_ctx *ctx, const char *path)
+{
+	struct kmod_module *module;
+	int error;
+
+	if (access(path, R_OK)) {
+		complain("cannot read %s: %s", path, strerror(errno));
+		return NULL;
+	}
+	error = kmod_module_new_from_path(ctx, path, &module);
+	if (error == 0)
+		return module;
+	complain("cannot use %s: %s", path, strerror(-error));
+	return NULL;
+}
+
+static struct kmod_module *module_installed(struct kmod_ctx *ctx)
+{
+	struct kmod_module *module = NULL;
+	struct kmod_list *found = NULL;
+	struct utsname kernel;
+
+	if (kmod_module_new_from_lookup(ctx, MODULE_NAME, &found) == 0 && found)
+		module = kmod_module_get_module(found);
+	kmod_module_unref_list(found);
+	if (module && kmod_module_get_path(module))
+		return module;
+
+	if (module)
+		kmod_module_unref(module);
+	uname(&kernel);
+	complain("no module is installed for kernel %s: build it with\n"
+		 "  'make KVER=%s' and load it by its path, or install it",
+		 kernel.release, kernel.release);
+	return NULL;
+}
+
+/*
+ * The module to load: the one given, that of $BUFFTRACK_MODULE_DIR, or the one
+ * that is installed, for which modprobe's configuration holds.
+ */
+static struct kmod_module *find_module(struct kmod_ctx *ctx, const char *given, bool *installed)
+{
+	struct kmod_module *module;
+	char *path;
+
+	*installed = false;
+	if (given)
+		return module_from_file(ctx, given);
+	path = file_in_module_dir();
+	if (!path) {
+		*installed = true;
+		return module_installed(ctx);
+	}
+	module = module_from_file(ctx, path);
+	free(path);
+	return module;
+}
+
+static int load_module(struct kmod_ctx *ctx, const char *file, int nr, char **parameters)
+{
+	struct kmod_module *module;
+	char *joined = NULL;
+	bool installed;
+	size_t len = 0;
+	FILE *stream;
+	int i, error;
+
+	module = find_module(ctx, file, &installed);
+	if (!module)
+		return EXIT_ERROR;
+	stream = open_memstream(&joined, &len);
+	for (i = 0; stream && i < nr; i++) {
+		if (!check_parameter(module, parameters[i])) {
+			fclose(stream);
+			free(joined);
+			kmod_module_unref(module);
+			return EXIT_ERROR;
+		}
+		fprintf(stream, "%s%s", i ? " " : "", parameters[i]);
+	}
+	if (!stream || fclose(stream)) {
+		complain("out of memory");
+		kmod_module_unref(module);
+		return EXIT_ERROR;
+	}
+
+	if (installed)
+		error = kmod_module_probe_insert_module(module, 0, joined, NULL, NULL, NULL);
+	else
+		error = kmod_module_insert_module(module, 0, joined);
+	free(joined);
+	if (error && error != -EEXIST)
+		explain_refusal(module, -error);
+	kmod_module_unref(module);
+	if (error && error != -EEXIST)
+		return EXIT_ERROR;
+	if (access(DEVICE_PATH, F_OK))
+		complain("loaded, but there is no " DEVICE_PATH ": is devtmpfs mounted on /dev?");
+	return EXIT_OK;
+}
+
+static int load_main(int argc, char **argv)
+{
+	const char *file = NULL;
+	struct kmod_ctx *ctx;
+	int option, i, ret;
+
+	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		if (option == 'h')
+			return command_help(&cmd_load);
+		return command_misused(&cmd_load);
+	}
+	if (optind < argc && is_module_file(argv[optind]))
+		file = argv[optind++];
+	for (i = optind; i < argc; i++) {
+		if (is_parameter(argv[i]))
+			continue;
+		complain("not a module file (.ko) nor name=value: %s", argv[i]);
+		return command_misused(&cmd_load);
+	}
+
+	if (module_loaded()) {
+		complain("already loaded%s",
+			 optind < argc ? "; change its parameters in " MODULE_SYSFS "/parameters"
+				       : "");
+		return EXIT_OK;
+	}
+	ctx = kmod_new(NULL, NULL);
+	if (!ctx) {
+		complain("cannot use libkmod: %s", strerror(errno));
+		return EXIT_ERROR;
+	}
+	/* What libkmod would say is said here, with what to do. */
+	kmod_set_log_priority(ctx, -1);
+	ret = load_module(ctx, file, argc - optind, argv + optind);
+	kmod_unref(ctx);
+	return ret;
+}
+
+/* Whether a process has the device open; the scan never waits for a dead mount. */
+static bool has_device_open(const char *pid, dev_t device)
+{
+	char path[sizeof("/proc//fd") + 256];
+	struct dirent *entry;
+	bool found = false;
+	struct statx stx;
+	DIR *fds;
+
+	snprintf(path, sizeof(path), "/proc/%s/fd", pid);
+	fds = opendir(path);
+	if (!fds)
+		return false;
+	while (!found && (entry = readdir(fds))) {
+		if (statx(dirfd(fds), entry->d_name, AT_STATX_DONT_SYNC, STATX_TYPE, &stx))
+			continue;
+		found = S_ISCHR(stx.stx_mode) &&
+			makedev(stx.stx_rdev_major, stx.stx_rdev_minor) == device;
+	}
+	closedir(fds);
+	return found;
+}
+
+static void print_user(const char *pid)
+{
+	char path[sizeof("/proc//comm") + 256], comm[64] = "", text[64];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%s/comm", pid);
+	file = fopen(path, "re");
+	if (file) {
+		if (!fgets(comm, sizeof(comm), file))
+			*comm = '\0';
+		fclose(file);
+	}
+	copy_text(text, sizeof(text), comm, strcspn(comm, "\n"));
+	fprintf(stderr, "  pid %s (%s)\n", pid, text);
+}
+
+/* Names the processes that have the device open. Returns how many there are. */
+static unsigned int name_users(void)
+{
+	struct dirent *entry;
+	struct stat node;
+	unsigned int nr = 0;
+	DIR *proc;
+
+	proc = stat(DEVICE_PATH, &node) ? NULL : opendir("/proc");
+	while (proc && (entry = readdir(proc))) {
+		if (!isdigit((unsigned char)entry->d_name[0]) ||
+		    !has_device_open(entry->d_name, node.st_rdev))
+			continue;
+		if (!nr++)
+			complain("the module is in use; end what has " DEVICE_PATH
+				 " open, then try again:");
+		print_user(entry->d_name);
+	}
+	if (proc)
+		closedir(proc);
+	return nr;
+}
+
+/* Removes the module, and waits a moment for what is just letting go of it. */
+static int remove_module(struct kmod_module *module)
+{
+	const struct timespec pause = { .tv_nsec = PAUSE_NS };
+	int error, tries = REMOVE_TRIES;
+
+	for (;;) {
+		error = kmod_module_remove_module(module, KMOD_REMOVE_NOWAIT);
+		if ((error != -EAGAIN && error != -EBUSY) || !--tries)
+			return error;
+		nanosleep(&pause, NULL);
+	}
+}
+
+static void explain_removal(int error)
+{
+	switch (error) {
+	case EUSERS: /* They have been named. */
+		break;
+	case EPERM:
+		if (geteuid())
+			complain("only root can unload a module: run 'sudo bufftrack unload'");
+		else
+			complain("the kernel lets no module be unloaded here (see 'dmesg')");
+		break;
+	case EAGAIN:
+	case EBUSY:
+		complain("the module is in use, though no process seen from here has\n"
+			 "  " DEVICE_PATH " open: end what uses its tracepoints (perf,\n"
+			 "  bpftrace, a trigger), or what has it open in a container");
+		break;
+	case ENOENT:
+		complain("the module is not loaded");
+		break;
+	default:
+		complain("cannot unload the module: %s (see 'dmesg')", strerror(error));
+	}
+}
+
+static int unload_main(int argc, char **argv)
+{
+	struct kmod_module *module = NULL;
+	struct kmod_ctx *ctx;
+	int option, error;
+
+	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		if (option == 'h')
+			return command_help(&cmd_unload);
+		return command_misused(&cmd_unload);
+	}
+	if (optind < argc) {
+		complain("unload takes no argument: %s", argv[optind]);
+		return command_misused(&cmd_unload);
+	}
+
+	if (!module_loaded()) {
+		complain("the module is not loaded");
+		return EXIT_ERROR;
+	}
+	ctx = kmod_new(NULL, NULL);
+	error = ctx ? kmod_module_new_from_name(ctx, MODULE_NAME, &module) : -ENOMEM;
+	if (!error) {
+		kmod_set_log_priority(ctx, -1);
+		error = remove_module(module);
+	}
+	if (error == -EAGAIN || error == -EBUSY) {
+		if (name_users())
+			error = -EUSERS;
+		else /* Who had it has perhaps just ended. */
+			error = remove_module(module);
+	}
+	if (error)
+		explain_removal(-error);
+	if (module)
+		kmod_module_unref(module);
+	if (ctx)
+		kmod_unref(ctx);
+	return error ? EXIT_ERROR : EXIT_OK;
+}
+
+const struct command cmd_load = {
+	.name = "load",
+	.help = "load the kernel module",
+	.usage = "Usage: bufftrack load [MODULE.ko] [NAME=VALUE...]\n"
+		 "Loads the kernel module. Without a file: the one in\n"
+		 "$BUFFTRACK_MODULE_DIR/$(uname -r), else the installed one, as modprobe\n"
+		 "would. That it is loaded already is no error.\n"
+		 "\n"
+		 "Parameters: those of the module, which 'bufftrack status' and\n"
+		 "'modinfo bufftrack' list.\n"
+		 "\n"
+		 "Options:\n"
+		 "  -h, --help  this text\n"
+		 "\n"
+		 "Examples:\n"
+		 "  sudo bufftrack load\n"
+		 "  sudo bufftrack load build/$(uname -r)/bufftrack.ko log_limit=20\n",
+	.run = load_main,
+};
+
+const struct command cmd_unload = {
+	.name = "unload",
+	.help = "unload it, or say who is using it",
+	.usage = "Usage: bufftrack unload\n"
+		 "Unloads the kernel module. All its records go with it. While processes\n"
+		 "have " DEVICE_PATH " open it cannot; they are named then.\n"
+		 "\n"
+		 "Options:\n"
+		 "  -h, --help  this text\n"
+		 "\n"
+		 "Example:\n"
+		 "  sudo bufftrack unload\n",
+	.run = unload_main,
+};

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef BUFFTRACK_SIGNALS_H
+#define BUFFTRACK_SIGNALS_H
+
+#include <signal.h>
+#include <stdbool.h>
+
+void signals_catch(sigset_t *while_waiting);
+bool signals_stopped(void);
+bool signals_pending(void);
+
+#endif

@@ -1,0 +1,412 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * From a place in a mapped file to a function, a source file and a line, by
+ * elfutils' libdw. Files are read once and kept open while the tool runs.
+ *
+ * Separate debug files are looked for as elfutils does: by build id and by
+ * .gnu_debuglink, beside the file, in .debug and in /usr/lib/debug; then, only
+ * where the user has set DEBUGINFOD_URLS, by debuginfod.
+ */
+#include <dlfcn.h>
+#include <dwarf.h>
+#include <elfutils/libdw.h>
+#include <elfutils/libdwelf.h>
+#include <elfutils/libdwfl.h>
+#include <fcntl.h>
+#include <gelf.h>
+#include <linux/bufftrack.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "symbols.h"
+#include "util.h"
+
+/* Files that are open at once; beyond that, all are closed first. */
+#define MAX_MODULES 256
+
+/* One file with one build id, as a stack has recorded it. */
+struct module {
+	char path[BUFFTRACK_PATH_LEN];
+	unsigned char build_id[BUFFTRACK_BUILD_ID_LEN];
+	size_t build_id_len;
+	Dwfl *dwfl;
+	Dwfl_Module *file;
+	GElf_Addr bias; /* from the file's addresses to libdwfl's */
+	Elf *elf;
+	const char *why; /* why it cannot be used; NULL where it can */
+};
+
+typedef char *(*demangle_fn)(const char *, char *, size_t *, int *);
+
+struct symbols {
+	struct module *modules;
+	size_t nr;
+	void *library;
+	demangle_fn demangle;
+};
+
+/*
+ * The demangler of the C++ runtime, taken when the tool runs: there is no other
+ * one in a library that C can link to and that every host has, and linking to
+ * this one would need a C++ compiler. Where it is not there, names stay as the
+ * linker has them.
+ */
+static void find_demangler(struct symbols *symbols)
+{
+	symbols->library = dlopen("libstdc++.so.6", RTLD_NOW | RTLD_LOCAL);
+	if (symbols->library)
+		symbols->demangle = (demangle_fn)dlsym(symbols->library, "__cxa_demangle");
+}
+
+struct symbols *symbols_new(void)
+{
+	struct symbols *symbols = xrealloc(NULL, 1, sizeof(*symbols));
+
+	*symbols = (struct symbols){ 0 };
+	find_demangler(symbols);
+	return symbols;
+}
+
+static void close_modules(struct symbols *symbols)
+{
+	size_t i;
+
+	for (i = 0; i < symbols->nr; i++)
+		if (symbols->modules[i].dwfl)
+			dwfl_end(symbols->modules[i].dwfl);
+	symbols->nr = 0;
+}
+
+void symbols_free(struct symbols *symbols)
+{
+	close_modules(symbols);
+	if (symbols->library)
+		dlclose(symbols->library);
+	free(symbols->modules);
+	free(symbols);
+}
+
+/* Opens a regular file; a FIFO of that name would keep us waiting. */
+static int open_file(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct stat stat;
+
+	if (fd >= 0 && (fstat(fd, &stat) || !S_ISREG(stat.st_mode))) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
+/* Whether the file is still the one that was mapped; else why that is not known. */
+static const char *check_build_id(const struct module *module)
+{
+	const void *id;
+	ssize_t len;
+
+	if (!module->build_id_len)
+		return NULL;
+	len = dwelf_elf_gnu_build_id(module->elf, &id);
+	if (len <= 0 || (size_t)len < module->build_id_len ||
+	    memcmp(id, module->build_id, module->build_id_len))
+		return "the file has changed since: its build id is another";
+	return NULL;
+}
+
+static const char *open_module(struct module *module)
+{
+	static const Dwfl_Callbacks callbacks = {
+		.find_elf = dwfl_build_id_find_elf,
+		.find_debuginfo = dwfl_standard_find_debuginfo,
+		.section_address = dwfl_offline_section_address,
+	};
+	int fd;
+
+	if (module->path[0] != '/')
+		return "the file's path is too long";
+	fd = open_file(module->path);
+	if (fd < 0)
+		return "the file is not there any more, or cannot be read";
+	module->dwfl = dwfl_begin(&callbacks);
+	if (!module->dwfl) {
+		close(fd);
+		return "libdw has failed";
+	}
+	dwfl_report_begin(module->dwfl);
+	/* Which takes the descriptor over where it succeeds. */
+	module->file = dwfl_report_offline(module->dwfl, module->path, module->path, fd);
+	dwfl_report_end(module->dwfl, NULL, NULL);
+	if (!module->file) {
+		close(fd);
+		return "it is no ELF file";
+	}
+	module->elf = dwfl_module_getelf(module->file, &module->bias);
+	if (!module->elf)
+		return "it is no ELF file";
+	return check_build_id(module);
+}
+
+static struct module *find_module(struct symbols *symbols, const struct bufftrack_frame *frame)
+{
+	size_t len = frame->build_id_len;
+	struct module *module;
+
+	if (len > sizeof(frame->build_id))
+		len = sizeof(frame->build_id);
+	for (module = symbols->modules; module < symbols->modules + symbols->nr; module++)
+		if (module->build_id_len == len &&
+		    memcmp(module->build_id, frame->build_id, len) == 0 &&
+		    strncmp(module->path, frame->path, sizeof(module->path)) == 0)
+			return module;
+
+	if (symbols->nr == MAX_MODULES)
+		close_modules(symbols);
+	symbols->modules = xrealloc(symbols->modules, symbols->nr + 1, sizeof(*symbols->modules));
+	module = &symbols->modules[symbols->nr++];
+	*module = (struct module){ .build_id_len = len };
+	memcpy(module->path, frame->path, sizeof(module->path));
+	module->path[sizeof(module->path) - 1] = '\0';
+	memcpy(module->build_id, frame->build_id, len);
+	module->why = open_module(module);
+	return module;
+}
+
+/* Where the segment that holds @offset of the file is loaded. */
+static bool find_address(const struct module *module, uint64_t offset, GElf_Addr *address)
+{
+	GElf_Phdr segment;
+	size_t nr, i;
+
+	if (elf_getphdrnum(module->elf, &nr))
+		return false;
+	for (i = 0; i < nr; i++) {
+		if (!gelf_getphdr(module->elf, (int)i, &segment) || segment.p_type != PT_LOAD ||
+		    !(segment.p_flags & PF_X))
+			continue;
+		if (offset < segment.p_offset || offset - segment.p_offset >= segment.p_filesz)
+			continue;
+		*address = offset - segment.p_offset + segment.p_vaddr + module->bias;
+		return true;
+	}
+	return false;
+}
+
+/*
+ * Cuts the parameters off a C++ name: a report has to fit on lines, and a line of
+ * the source tells overloaded functions apart.
+ */
+static void cut_parameters(char *name)
+{
+	char *end = strrchr(name, ')');
+	int depth = 0;
+
+	for (; end && end > name; end--) {
+		if (*end == ')')
+			depth++;
+		else if (*end == '(' && --depth == 0)
+			break;
+	}
+	/* That of "a::(anonymous namespace)::b" is none. */
+	if (end && end > name && end[-1] != ':')
+		*end = '\0';
+}
+
+/* The name as the source has it, in memory of its own. */
+static char *source_name(const struct symbols *symbols, const char *name)
+{
+	char *demangled = NULL, *copy;
+	size_t len;
+	int status;
+
+	if (symbols->demangle && strncmp(name, "_Z", 2) == 0)
+		demangled = symbols->demangle(name, NULL, NULL, &status);
+	if (demangled) {
+		cut_parameters(demangled);
+		name = demangled;
+	}
+	len = strlen(name) + 1;
+	copy = xrealloc(NULL, len, 1);
+	/* An ELF file can say anything; a terminal cannot show it. */
+	copy_text(copy, len, name, len);
+	free(demangled);
+	return copy;
+}
+
+static char *source_file(const char *file)
+{
+	size_t len = strlen(file) + 1;
+	char *copy = xrealloc(NULL, len, 1);
+
+	copy_text(copy, len, file, len);
+	return copy;
+}
+
+static struct symbol *add_symbol(struct symbol_list *list)
+{
+	list->symbols = xrealloc(list->symbols, list->nr + 1, sizeof(*list->symbols));
+	list->symbols[list->nr] = (struct symbol){ 0 };
+	return &list->symbols[list->nr++];
+}
+
+void symbols_clear(struct symbol_list *list)
+{
+	size_t i;
+
+	for (i = 0; i < list->nr; i++) {
+		free(list->symbols[i].function);
+		free(list->symbols[i].file);
+	}
+	free(list->symbols);
+	*list = (struct symbol_list){ 0 };
+}
+
+static const char *die_name(Dwarf_Die *die)
+{
+	static const unsigned int attributes[] = { DW_AT_linkage_name, DW_AT_MIPS_linkage_name };
+	Dwarf_Attribute attribute;
+	const char *name;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(attributes); i++) {
+		name = dwarf_formstring(dwarf_attr_integrate(die, attributes[i], &attribute));
+		if (name)
+			return name;
+	}
+	return dwarf_diename(die);
+}
+
+static bool is_function(Dwarf_Die *die)
+{
+	int tag = dwarf_tag(die);
+
+	return tag == DW_TAG_subprogram || tag == DW_TAG_inlined_subroutine ||
+	       tag == DW_TAG_entry_point;
+}
+
+static unsigned int attribute_number(Dwarf_Die *die, unsigned int name)
+{
+	Dwarf_Attribute attribute;
+	Dwarf_Word value;
+
+	if (!dwarf_attr(die, name, &attribute) || dwarf_formudata(&attribute, &value))
+		return 0;
+	return (unsigned int)value;
+}
+
+/* The file and the line at which an inlined function was called. */
+static void set_call_site(struct symbol *symbol, Dwarf_Die *inlined, Dwarf_Die *cu)
+{
+	unsigned int index = attribute_number(inlined, DW_AT_call_file);
+	Dwarf_Files *files;
+	const char *file;
+	size_t nr;
+
+	symbol->line = attribute_number(inlined, DW_AT_call_line);
+	if (dwarf_getsrcfiles(cu, &files, &nr) || index >= nr)
+		return;
+	file = dwarf_filesrc(files, index, NULL, NULL);
+	if (file)
+		symbol->file = source_file(file);
+}
+
+/* The functions at an address, by the debug information of its unit @cu. */
+static void find_functions(const struct symbols *symbols, Dwarf_Die *cu, Dwarf_Addr address,
+			   struct symbol_list *list)
+{
+	struct symbol *symbol = &list->symbols[0];
+	Dwarf_Die *inner = NULL, *scopes = NULL, *inlined = NULL;
+	int nr, i;
+
+	nr = dwarf_getscopes(cu, address, &inner);
+	/* Beyond an inlined function these are where it was declared, those where it is. */
+	if (nr > 0)
+		nr = dwarf_getscopes_die(&inner[0], &scopes);
+	for (i = 0; i < nr; i++) {
+		const char *name;
+
+		if (!is_function(&scopes[i]))
+			continue;
+		if (inlined) {
+			symbol->inlined = true;
+			symbol = add_symbol(list);
+			set_call_site(symbol, inlined, cu);
+		}
+		name = die_name(&scopes[i]);
+		if (name)
+			symbol->function = source_name(symbols, name);
+		if (dwarf_tag(&scopes[i]) != DW_TAG_inlined_subroutine)
+			break;
+		inlined = &scopes[i];
+	}
+	free(scopes);
+	free(inner);
+}
+
+static void find_line(struct module *module, GElf_Addr address, struct symbol *symbol)
+{
+	Dwfl_Line *line = dwfl_module_getsrc(module->file, address);
+	const char *file;
+	int number;
+
+	if (!line)
+		return;
+	file = dwfl_lineinfo(line, NULL, &number, NULL, NULL, NULL);
+	if (!file)
+		return;
+	symbol->file = source_file(file);
+	symbol->line = number > 0 ? (unsigned int)number : 0;
+}
+
+/**
+ * symbols_find - what the return address of a frame stands for
+ * @symbols: the files that are known
+ * @frame: as the kernel tells it
+ * @list: what it is; for symbols_clear()
+ *
+ * A call is the instruction before its return address, which may be another
+ * line's, or, where the function does not return, another function's.
+ */
+void symbols_find(struct symbols *symbols, const struct bufftrack_frame *frame,
+		  struct symbol_list *list)
+{
+	struct symbol *called;
+	struct module *module;
+	GElf_Addr address;
+	Dwarf_Addr bias;
+	Dwarf_Die *cu;
+	const char *name;
+
+	*list = (struct symbol_list){ 0 };
+	add_symbol(list);
+	if (!frame->path[0]) {
+		list->why = "no file was mapped there";
+		return;
+	}
+	module = find_module(symbols, frame);
+	list->why = module->why;
+	if (module->why)
+		return;
+	if (!frame->offset || !find_address(module, frame->offset - 1, &address)) {
+		list->why = "the file has no code there";
+		return;
+	}
+
+	cu = dwfl_module_addrdie(module->file, address, &bias);
+	find_line(module, address, &list->symbols[0]);
+	if (cu)
+		find_functions(symbols, cu, address - bias, list);
+	/* DWARF has no linkage name, and so no scope, of what is local to a C++ file. */
+	called = &list->symbols[list->nr - 1];
+	name = dwfl_module_addrname(module->file, address);
+	if (name && (!called->function || strncmp(name, "_Z", 2) == 0)) {
+		free(called->function);
+		called->function = source_name(symbols, name);
+	}
+	if (!list->symbols[0].function)
+		list->why = "stripped, and no debug file was found";
+	else if (!list->symbols[0].line)
+		list->why = "no debug information";
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef BUFFTRACK_SYMBOLS_H
+#define BUFFTRACK_SYMBOLS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct bufftrack_frame;
+struct symbols;
+
+/**
+ * struct symbol - where one frame of a stack was in the source
+ * @function: its name, demangled and without parameters; NULL where not known
+ * @file: the source file; NULL where not known
+ * @line: its line; 0 where not known
+ * @inlined: the function was inlined into the next one's
+ */
+struct symbol {
+	char *function;
+	char *file;
+	unsigned int line;
+	bool inlined;
+};
+
+/**
+ * struct symbol_list - what one return address stands for
+ * @symbols: innermost first: functions that were inlined, then the one that was
+ *	called; at least one
+ * @nr: how many
+ * @why: what could not be found out, and why; NULL where everything could
+ */
+struct symbol_list {
+	struct symbol *symbols;
+	size_t nr;
+	const char *why;
+};
+
+struct symbols *symbols_new(void);
+void symbols_free(struct symbols *symbols);
+void symbols_find(struct symbols *symbols, const struct bufftrack_frame *frame,
+		  struct symbol_list *list);
+void symbols_clear(struct symbol_list *list);
+
+#endif

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef BUFFTRACK_TRACE_H
+#define BUFFTRACK_TRACE_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct event;
+struct trace;
+
+enum trace_change {
+	TRACE_SAME,
+	TRACE_GONE, /* the module was unloaded */
+	TRACE_BACK, /* it is loaded, and its events are being recorded */
+	TRACE_FAILED,
+};
+
+struct trace *trace_create(bool all, bool forks, uint64_t buffer_kb);
+void trace_destroy(struct trace *trace);
+bool trace_wait(struct trace *trace, int timeout_ms, const sigset_t *signals, int output);
+bool trace_next(struct trace *trace, bool flush, struct event *event);
+enum trace_change trace_refresh(struct trace *trace);
+uint64_t trace_lost(struct trace *trace);
+
+#endif
