@@ -1,0 +1,74 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# The kernel's log: so many lines a key and no more, and at the end how many.
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. "$(dirname "$(readlink -f "$0")")/common.sh"
+
+device=0x4c0001
+limit=$(<$parameters/log_limit)
+
+# As many bad frees of a key as wanted, by one client
+bad()	# BUFFER COUNT
+{
+	local i args=()
+	for ((i = 0; i < $2; i++)); do
+		args+=(free "$device" 1 "$1")
+	done
+	btctl alloc "$device" 1 "$1" 64 free "$device" 1 "$1" "${args[@]}" >/dev/null
+}
+
+lines()	# PATTERN
+{
+	log | grep -c "$1"
+}
+
+begin 15
+check "log_limit is 5" same 5 "$limit"
+
+mark
+bad 0x11 1
+check "one bad free, one line" same 1 "$(lines .)"
+check "it says what" matches "^bufftrack: double_free: .*device=0x4c0001 .*buffer=0x11 " "$(log)"
+check "it says who" matches "pid=[1-9][0-9]* .*comm=btctl" "$(log)"
+
+mark
+bad 0x12 12
+check "twelve of one key, five lines" same 5 "$(lines ' buffer=0x12 ')"
+check "and a closing one" same 1 \
+	"$(lines '^bufftrack: client [0-9]* (btctl, pid [0-9]*): 7 more bad frees were not logged$')"
+check "nothing else" same 6 "$(lines .)"
+
+mark
+bad 0x12 1
+check "the next client's closing line" same 1 "$(lines ': 1 more bad free')"
+check "of a key that had its lines" same 1 "$(lines .)"
+
+mark
+bad 0x13 2
+check "another key has lines of its own" same 2 "$(lines .)"
+
+echo 1 >$parameters/log_limit
+mark
+bad 0x14 3
+check "log_limit of 1" same 2 "$(lines .)"
+echo 0 >$parameters/log_limit
+mark
+bad 0x15 3
+check "log_limit of 0" same 0 "$(lines ' buffer=0x15 ')"
+mark
+btctl churn $device 3000
+check "closing lines are no flood" between 1 "$(lines .)" 1500
+echo "$limit" >$parameters/log_limit
+sleep 6 # until the log takes lines again
+
+mark
+btctl alloc $device 1 0x16 64 free $device 1 0x16 alloc $device 1 0x16 64 >/dev/null
+check "no line for what is no bad free" same 0 "$(lines .)"
+
+# What a task calls itself must not look like a line of the kernel's.
+name=$'x\nbufftrack: y'
+cp "$here/btctl" "$tmp/$name"
+mark
+"$tmp/$name" alloc $device 1 0x17 64 free $device 1 0x17 free $device 1 0x17 >/dev/null
+check "a name with a line's end is one line" same 1 "$(lines .)"
+ktap_finished

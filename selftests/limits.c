@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What a user can make the kernel keep is bounded: a limit that is reached is a
+ * clean ENOSPC, changes nothing, and is nobody else's.
+ */
+#include "bt.h"
+
+#define SIZE	16
+
+FIXTURE(limits) {
+	int fd;
+	__u64 device;
+	unsigned long max_buffers, max_devices, max_stacks, history;
+	struct bufftrack_op op;
+};
+
+FIXTURE_SETUP(limits)
+{
+	self->fd = bt_open();
+	ASSERT_LE(0, self->fd);
+	self->device = bt_device();
+	ASSERT_EQ(0, bt_parameter("max_buffers", 1 << 22, &self->max_buffers));
+	ASSERT_EQ(0, bt_parameter("max_devices", 1024, &self->max_devices));
+	ASSERT_EQ(0, bt_parameter("max_stacks", 16384, &self->max_stacks));
+	ASSERT_EQ(0, bt_parameter("history", 65536, &self->history));
+	ASSERT_EQ(0, chmod(BT_NODE, 0666));
+}
+
+FIXTURE_TEARDOWN(limits)
+{
+	bt_parameter("max_buffers", self->max_buffers, NULL);
+	bt_parameter("max_devices", self->max_devices, NULL);
+	bt_parameter("max_stacks", self->max_stacks, NULL);
+	bt_parameter("history", self->history, NULL);
+	chmod(BT_NODE, 0600);
+	close(self->fd);
+}
+
+#define ALLOC(fd, _buffer, ...) ({					\
+	self->op = (struct bufftrack_op) {				\
+		.device = self->device, .buffer = _buffer, .size = SIZE,\
+		__VA_ARGS__ };						\
+	bt_alloc(fd, &self->op) ?: -(int)self->op.verdict;		\
+})
+#define FREE(fd, _buffer, ...) ({					\
+	self->op = (struct bufftrack_op) {				\
+		.device = self->device, .buffer = _buffer, __VA_ARGS__ };\
+	bt_free(fd, &self->op) ?: -(int)self->op.verdict;		\
+})
+
+static __u64 failed(int fd)
+{
+	struct bufftrack_info info = { 0 };
+
+	return bt_ioctl(fd, BUFFTRACK_IOC_INFO, &info) ? ~0ULL : info.failed;
+}
+
+TEST_F(limits, parameters)
+{
+	static const char * const names[] = {
+		"max_buffers", "max_devices", "history", "max_stacks",
+		"log_limit", "on_error",
+	};
+	struct stat st;
+	char path[128];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		snprintf(path, sizeof(path), BT_PARAMETERS "%s", names[i]);
+		ASSERT_EQ(0, stat(path, &st))
+			TH_LOG("no %s", names[i]);
+		EXPECT_EQ(0644, (int)(st.st_mode & 0777));
+	}
+	EXPECT_EQ(-EINVAL, bt_write(BT_PARAMETERS "max_buffers", "many"));
+	EXPECT_EQ(-EINVAL, bt_write(BT_PARAMETERS "history", "-1"));
+}
+
+TEST_F(limits, buffers)
+{
+	struct bufftrack_stat before, after;
+	struct bufftrack_life life;
+	__u64 i, had = failed(self->fd);
+
+	ASSERT_EQ(0, bt_parameter("max_buffers", 8, NULL));
+	for (i = 0; i < 8; i++)
+		ASSERT_EQ(0, ALLOC(self->fd, i));
+	ASSERT_EQ(0, bt_stat(self->fd, BUFFTRACK_STAT_ALL, 0, 0, &before));
+	EXPECT_EQ(-ENOSPC, ALLOC(self->fd, 8));
+	EXPECT_EQ(-ENOSPC, ALLOC(self->fd, 8, .flags = BUFFTRACK_F_EXCLUSIVE));
+	ASSERT_EQ(0, bt_stat(self->fd, BUFFTRACK_STAT_ALL, 0, 0, &after));
+	EXPECT_EQ(0, memcmp(&before, &after, sizeof(before)));
+	EXPECT_EQ(-ENOENT, bt_life(self->fd, self->device, 0, 8, &life));
+	EXPECT_EQ(had + 2, failed(self->fd));
+
+	/* What is no further life goes on. */
+	EXPECT_EQ(0, ALLOC(self->fd, 7));
+	EXPECT_EQ(2, self->op.refs);
+	EXPECT_EQ(0, ALLOC(self->fd, 7, .flags = BUFFTRACK_F_VIEW));
+	EXPECT_EQ(-BUFFTRACK_MISSED_FREE,
+		  ALLOC(self->fd, 6, .flags = BUFFTRACK_F_EXCLUSIVE));
+	EXPECT_EQ(0, FREE(self->fd, 0));
+	EXPECT_EQ(0, ALLOC(self->fd, 8));
+	EXPECT_EQ(-ENOSPC, ALLOC(self->fd, 0));
+	EXPECT_EQ(had + 3, failed(self->fd));
+	/* Not by this device only */
+	self->device = bt_device();
+	EXPECT_EQ(-ENOSPC, ALLOC(self->fd, 8));
+}
+
+TEST_F(limits, buffers_that_another_holds)
+{
+	struct bufftrack_life life;
+	int other = bt_open();
+	__u64 i;
+
+	ASSERT_LE(0, other);
+	ASSERT_EQ(0, bt_parameter("max_buffers", 4, NULL));
+	for (i = 0; i < 4; i++)
+		ASSERT_EQ(0, ALLOC(self->fd, i));
+	/* Each client has a limit of its own. */
+	for (i = 4; i < 8; i++)
+		ASSERT_EQ(0, ALLOC(other, i));
+	EXPECT_EQ(-ENOSPC, ALLOC(self->fd, 4));
+	EXPECT_EQ(-ENOSPC, ALLOC(self->fd, 4, .flags = BUFFTRACK_F_EXCLUSIVE));
+	ASSERT_EQ(0, bt_life(self->fd, self->device, 0, 4, &life));
+	EXPECT_EQ(1, life.refs);
+	EXPECT_EQ(1, life.lives);
+	EXPECT_EQ(BUFFTRACK_STATE_LIVE, life.state);
+	EXPECT_EQ(bt_client_id(other), life.client);
+	/* A hold that was taken from it makes room. */
+	EXPECT_EQ(-ENOSPC, ALLOC(self->fd, 9));
+	EXPECT_EQ(0, FREE(other, 7));
+	EXPECT_EQ(-BUFFTRACK_MISSED_FREE,
+		  ALLOC(other, 3, .flags = BUFFTRACK_F_EXCLUSIVE));
+	EXPECT_EQ(0, ALLOC(self->fd, 9));
+	close(other);
+}
+
+TEST_F(limits, buffers_after_reset)
+{
+	__u64 i, lives;
+
+	ASSERT_EQ(0, bt_parameter("max_buffers", 4, NULL));
+	for (i = 0; i < 4; i++)
+		ASSERT_EQ(0, ALLOC(self->fd, i));
+	ASSERT_EQ(0, bt_reset(self->fd, self->device, &lives));
+	EXPECT_EQ(4, lives);
+	for (i = 0; i < 4; i++)
+		EXPECT_EQ(0, ALLOC(self->fd, i + 10));
+	EXPECT_EQ(-ENOSPC, ALLOC(self->fd, 20));
+}
+
+/* As some user who has no device yet; returns how many can be made. */
+static int devices(unsigned int tries, int *error)
+{
+	struct bufftrack_op op = { .size = SIZE };
+	struct bufftrack_stat stat;
+	int fd = bt_open();
+	unsigned int i;
+
+	*error = 0;
+	for (i = 0; fd >= 0 && i < tries; i++) {
+		op.device = bt_device();
+		*error = bt_alloc(fd, &op);
+		if (!*error)
+			continue;
+		if (bt_stat(fd, BUFFTRACK_STAT_DEVICE, op.device, 0,
+			    &stat) != -ENOENT)
+			*error = -EIO;
+		break;
+	}
+	return fd < 0 ? -1 : (int)i;
+}
+
+TEST_F(limits, devices)
+{
+	struct bt_pipe up, down;
+	int error;
+	pid_t pid;
+
+	ASSERT_EQ(0, bt_parameter("max_devices", 5, NULL));
+	ASSERT_EQ(0, bt_pipe(&up));
+	ASSERT_EQ(0, bt_pipe(&down));
+	pid = bt_fork();
+	if (!pid) {
+		ASSERT_EQ(0, bt_become(BT_UID + 10));
+		EXPECT_EQ(5, devices(10, &error));
+		EXPECT_EQ(-ENOSPC, error);
+		bt_send(&up, 0);
+		bt_receive(&down);
+		_exit(0);
+	}
+	bt_receive(&up);
+	/* It has used up its own share, and nobody else's. */
+	IN_A_CHILD {
+		ASSERT_EQ(0, bt_become(BT_UID + 11));
+		EXPECT_EQ(5, devices(10, &error));
+		EXPECT_EQ(-ENOSPC, error);
+	}
+	bt_send(&down, 0);
+	EXPECT_EQ(0, bt_reap(pid));
+}
+
+/* A device that another brought into being costs nothing. */
+TEST_F(limits, devices_that_are_there)
+{
+	ASSERT_EQ(0, ALLOC(self->fd, 1));
+	ASSERT_EQ(0, bt_parameter("max_devices", 0, NULL));
+	IN_A_CHILD {
+		int fd;
+
+		ASSERT_EQ(0, bt_become(BT_UID + 12));
+		fd = bt_open();
+		ASSERT_LE(0, fd);
+		EXPECT_EQ(0, ALLOC(fd, 2));
+		self->device = bt_device();
+		EXPECT_EQ(-ENOSPC, ALLOC(fd, 2));
+	}
+}
+
+/* Those that are gone count no more. */
+TEST_F(limits, devices_come_and_go)
+{
+	struct bufftrack_op op = { .size = SIZE };
+	int i, fd;
+
+	ASSERT_EQ(0, bt_parameter("max_devices", 5, NULL));
+	ASSERT_EQ(0, bt_parameter("history", 0, NULL));
+	IN_A_CHILD {
+		ASSERT_EQ(0, bt_become(BT_UID + 13));
+		for (i = 0; i < 50; i++) {
+			fd = bt_open();
+			ASSERT_LE(0, fd);
+			op.device = bt_device();
+			EXPECT_EQ(0, bt_alloc(fd, &op))
+				TH_LOG("device %d", i);
+			EXPECT_EQ(0, bt_free(fd, &op));
+			close(fd);
+			/* It may go a moment later. */
+			usleep(20000);
+		}
+	}
+}
+
+TEST_F(limits, labels_need_room_too)
+{
+	struct bufftrack_label label = { .label = "name" };
+	int fd;
+
+	ASSERT_EQ(0, bt_parameter("max_devices", 0, NULL));
+	IN_A_CHILD {
+		ASSERT_EQ(0, bt_become(BT_UID + 14));
+		fd = bt_open();
+		ASSERT_LE(0, fd);
+		label.device = bt_device();
+		EXPECT_EQ(-ENOSPC, bt_ioctl(fd, BUFFTRACK_IOC_LABEL, &label));
+	}
+}
+
+TEST_F(limits, spaces)
+{
+	struct bufftrack_info info = { 0 };
+	struct bufftrack_stat stat;
+	__u32 i;
+
+	ASSERT_EQ(0, bt_ioctl(self->fd, BUFFTRACK_IOC_INFO, &info));
+	ASSERT_LT(0, info.max_spaces);
+	ASSERT_GE(4096, info.max_spaces);
+	for (i = 0; i < info.max_spaces; i++)
+		ASSERT_EQ(0, ALLOC(self->fd, 1, .space = i));
+	EXPECT_EQ(-ENOSPC, ALLOC(self->fd, 1, .space = i));
+	EXPECT_EQ(-ENOENT, bt_stat(self->fd, BUFFTRACK_STAT_SPACE,
+				   self->device, i, &stat));
+	ASSERT_EQ(0, bt_stat(self->fd, BUFFTRACK_STAT_DEVICE, self->device, 0,
+			     &stat));
+	EXPECT_EQ(info.max_spaces, stat.live);
+	EXPECT_EQ(0, ALLOC(self->fd, 2, .space = i - 1));
+	/* Another user has room there. */
+	IN_A_CHILD {
+		int fd;
+
+		ASSERT_EQ(0, bt_become(BT_UID + 15));
+		fd = bt_open();
+		ASSERT_LE(0, fd);
+		EXPECT_EQ(0, ALLOC(fd, 1, .space = info.max_spaces));
+	}
+}
+
+/* A user's tombstones drive out that user's only. */
+TEST_F(limits, history_is_the_users)
+{
+	struct bufftrack_stat stat;
+	__u64 i;
+
+	ASSERT_EQ(0, bt_parameter("history", 10, NULL));
+	for (i = 0; i < 10; i++) {
+		ASSERT_EQ(0, ALLOC(self->fd, i));
+		ASSERT_EQ(0, FREE(self->fd, i));
+	}
+	IN_A_CHILD {
+		int fd;
+
+		ASSERT_EQ(0, bt_become(BT_UID + 16));
+		fd = bt_open();
+		ASSERT_LE(0, fd);
+		for (i = 0; i < 100; i++) {
+			EXPECT_EQ(0, ALLOC(fd, 1000 + i));
+			EXPECT_EQ(0, FREE(fd, 1000 + i));
+		}
+	}
+	for (i = 0; i < 10; i++)
+		EXPECT_EQ(-BUFFTRACK_DOUBLE_FREE, FREE(self->fd, i));
+	ASSERT_EQ(0, bt_stat(self->fd, BUFFTRACK_STAT_DEVICE, self->device, 0,
+			     &stat));
+	EXPECT_EQ(20, stat.history);
+	EXPECT_EQ(90, stat.evicted);
+}
+
+/* A PRIVATE client's tombstones drive out its own only. */
+TEST_F(limits, history_is_the_private_clients)
+{
+	int p = bt_open_as(BUFFTRACK_CLIENT_PRIVATE);
+	__u64 i;
+
+	ASSERT_LE(0, p);
+	ASSERT_EQ(0, bt_parameter("history", 10, NULL));
+	for (i = 0; i < 10; i++) {
+		ASSERT_EQ(0, ALLOC(self->fd, i));
+		ASSERT_EQ(0, FREE(self->fd, i));
+	}
+	for (i = 0; i < 100; i++) {
+		EXPECT_EQ(0, ALLOC(p, i));
+		EXPECT_EQ(0, FREE(p, i));
+	}
+	for (i = 0; i < 10; i++) {
+		EXPECT_EQ(-BUFFTRACK_DOUBLE_FREE, FREE(self->fd, i));
+		EXPECT_EQ(0U, self->op.info);
+	}
+	EXPECT_EQ(-BUFFTRACK_UNKNOWN_FREE, FREE(p, 0));
+	EXPECT_EQ(BUFFTRACK_INFO_PROBABLE | BUFFTRACK_INFO_HISTORY_LOST,
+		  self->op.info);
+	close(p);
+}
+
+/* Under memory pressure tombstones give way, and each is counted. */
+TEST_F(limits, history_gives_way_to_memory)
+{
+	struct bufftrack_op *ops = calloc(1024, sizeof(*ops));
+	struct bufftrack_stat before, after;
+	struct bufftrack_batch batch;
+	unsigned int i, round;
+
+	ASSERT_TRUE(!!ops);
+	for (round = 0; round < 16; round++) {
+		for (i = 0; i < 1024; i++)
+			ops[i] = (struct bufftrack_op) {
+				.op = i & 1 ? BUFFTRACK_OP_FREE :
+					      BUFFTRACK_OP_ALLOC,
+				.device = self->device,
+				.buffer = round * 512 + i / 2, .size = SIZE,
+			};
+		ASSERT_EQ(0, bt_batch(self->fd, ops, 1024, &batch));
+		ASSERT_EQ(0, batch.bad);
+	}
+	ASSERT_EQ(0, ALLOC(self->fd, ~0ULL));
+	ASSERT_EQ(0, bt_stat(self->fd, BUFFTRACK_STAT_DEVICE, self->device, 0,
+			     &before));
+	EXPECT_EQ(16 * 512, before.history);
+	ASSERT_EQ(0, bt_write("/proc/sys/vm/drop_caches", "2"));
+	ASSERT_EQ(0, bt_stat(self->fd, BUFFTRACK_STAT_DEVICE, self->device, 0,
+			     &after));
+	EXPECT_GT(before.history, after.history);
+	EXPECT_EQ(before.history - after.history,
+		  after.evicted - before.evicted);
+	EXPECT_EQ(1, after.live);
+	/* What lives is not for the taking. */
+	EXPECT_EQ(0, FREE(self->fd, ~0ULL));
+	/* The first one that ended is gone, and it is said so. */
+	EXPECT_EQ(-BUFFTRACK_UNKNOWN_FREE, FREE(self->fd, 0));
+	EXPECT_EQ(BUFFTRACK_INFO_PROBABLE | BUFFTRACK_INFO_HISTORY_LOST,
+		  self->op.info);
+	free(ops);
+}
+
+TEST_F(limits, stacks)
+{
+	__u64 frames[4] = { 0x1000, 0x2000, 0x3000, 0 };
+	struct bufftrack_info before = { 0 }, after = { 0 };
+	struct bufftrack_life life;
+	__u64 i;
+
+	ASSERT_EQ(0, bt_ioctl(self->fd, BUFFTRACK_IOC_INFO, &before));
+	if (!(before.features & BUFFTRACK_FEATURE_STACK))
+		SKIP(return, "no BUFFTRACK_FEATURE_STACK");
+	ASSERT_EQ(0, bt_parameter("max_stacks", 4, NULL));
+	for (i = 0; i < 8; i++) {
+		frames[3] = 0x10000 + i;
+		/* The ALLOC counts; its stack may not be kept. */
+		ASSERT_EQ(0, ALLOC(self->fd, i, .stack = (uintptr_t)frames,
+				   .stack_depth = 4));
+		ASSERT_EQ(0, bt_life(self->fd, self->device, 0, i, &life));
+		EXPECT_EQ(i < 4, life.alloc.stack_id != 0)
+			TH_LOG("stack %d", (int)i);
+	}
+	ASSERT_EQ(0, bt_ioctl(self->fd, BUFFTRACK_IOC_INFO, &after));
+	EXPECT_EQ(before.stacks_lost + 4, after.stacks_lost);
+}
+
+TEST_HARNESS_MAIN

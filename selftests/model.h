@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The rules, once more and plainly: a model of /dev/bufftrack for one process,
+ * which a random test runs beside the kernel and compares with it.
+ *
+ * The model is given what a caller gives to the kernel, and fills in what it
+ * should get back. It cannot know two things, and learns them from the kernel's
+ * answer, within what the rules allow: which block of generations a new record
+ * gets, and which of the lives that one call ended (a RESET, a close) counts as
+ * the older.
+ */
+#ifndef MODEL_H
+#define MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <linux/bufftrack.h>
+
+#ifndef ARRAY_SIZE
+#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
+#endif
+
+/* ---- the model (model.c) ------------------------------------------------- */
+
+#define MODEL_BLOCK 1024ULL /* generations that a record gets at once */
+#define MODEL_HOLDERS 8 /* clients that may be open at once */
+#define MODEL_STACKS 4
+
+/* What a model may get wrong on purpose, to prove that a comparison would tell */
+#define MODEL_BREAKS(X)                                                 \
+	X(NONE, "nothing")                                              \
+	X(VIEW_REFS, "a VIEW counts a reference")                       \
+	X(VIEW_BELOW_ZERO, "the FREE of a view ignores its token")      \
+	X(VIEW_DANGLING, "a VIEW of what is not live is OK")            \
+	X(EXCLUSIVE, "EXCLUSIVE takes a further reference")             \
+	X(MISSED_STATE, "a MISSED_FREE leaves no previous life")        \
+	X(MISSED_DEAD, "a dead life that was missed is a double free")  \
+	X(SIZE_FIRST, "the life takes the later size")                  \
+	X(SIZE_ALLOC, "an ALLOC of another size is OK")                 \
+	X(SIZE_FREE, "a FREE of another size is OK")                    \
+	X(TAG_FIRST, "the life takes the later tag")                    \
+	X(FLAGS_FIRST, "the life takes the later flags")                \
+	X(SHARED_OWN, "of a SHARED life the oldest hold goes first")    \
+	X(SHARED_OLDEST, "of a SHARED life the newest hold goes first") \
+	X(SHARED_ALL, "any life can be dropped by any client")          \
+	X(FOREIGN, "a foreign free is a double free")                   \
+	X(DROPPED, "a second free of one's own is foreign")             \
+	X(DOUBLE_DROPS, "a double free takes another's reference")      \
+	X(STALE, "a stale free ends the newer life")                    \
+	X(STALE_PREV, "a token of the previous life is an older one")   \
+	X(TOKEN_OLDER, "a token of an older life is unknown")           \
+	X(TOKEN_NEVER, "a token of another key is an older one")        \
+	X(TOKEN_REBASED, "a token of an earlier block is unknown")      \
+	X(EXIT, "a life ends by exit as by a free")                     \
+	X(EXIT_HELD, "an exit ends a life that others hold")            \
+	X(RESET_STATE, "a life ends by reset as by a free")             \
+	X(RESET_PRIVATE, "RESET leaves PRIVATE lives")                  \
+	X(REFUSED, "a refused free is not counted")                     \
+	X(PROBABLE_LIVES, "a key of two lives is certain")              \
+	X(PROBABLE_LOST, "lost history is certain")                     \
+	X(LOST, "an eviction loses no history")                         \
+	X(LOST_TOKEN, "an older life's token says nothing of history")  \
+	X(EVICT_NEWEST, "the newest tombstone goes first")              \
+	X(EVICT_LATE, "one tombstone more is kept")                     \
+	X(EVICT_COUNT, "an eviction is not counted")                    \
+	X(REVIVE, "a key's new life has a new record")                  \
+	X(PRIVATE_KEYS, "PRIVATE clients share their keys")             \
+	X(PRIVATE_GONE, "a PRIVATE client's records stay")              \
+	X(LIMIT, "max_buffers is one more")                             \
+	X(LIMIT_EXCLUSIVE, "EXCLUSIVE meets the limit on its own key")  \
+	X(STRICT, "STRICT changes nothing")                             \
+	X(TRAP, "TRAP changes nothing")                                 \
+	X(PEAK, "the peak follows the bytes down")                      \
+	X(BYTES_CLIENT, "a client's bytes count every reference")       \
+	X(LEAK_COUNT, "a leak counts every reference")                  \
+	X(FREES, "a life that was missed counts as a free")             \
+	X(LABEL, "a label stays when set to nothing")                   \
+	X(DEVICE_GONE, "a device stays when nothing uses it")           \
+	X(CLIENT_BUSY, "PRIVATE may be set at any time")                \
+	X(BATCH_BAD, "BATCH does not count an error as bad")            \
+	X(GENERATION, "a new life keeps the generation")                \
+	X(HOLDER, "LIST names the newest holder")                       \
+	X(VIEWS, "a new life keeps the views")                          \
+	X(STACKS, "a life's end has no stack")                          \
+	X(LIST_CLIENT, "LIST by client knows whoever once held")        \
+	X(FAILED, "a refused ALLOC is not counted")
+
+#define X(name, words) MODEL_BREAK_##name,
+enum model_break { MODEL_BREAKS(X) MODEL_NR_BREAKS };
+#undef X
+
+struct model_counts {
+	uint64_t live;
+	uint64_t bytes;
+	uint64_t peak;
+	uint64_t allocs;
+	uint64_t frees;
+	uint64_t evicted;
+	uint64_t verdicts[BUFFTRACK_NR_VERDICTS];
+};
+
+struct model_when {
+	uint64_t call; /* 0: not known */
+	unsigned int stack; /* 0: none */
+};
+
+struct model_life {
+	uint64_t generation;
+	uint64_t size;
+	uint64_t tag;
+	uint32_t flags;
+	uint32_t state;
+	uint32_t refs;
+	uint32_t views;
+	struct model_when alloc;
+	struct model_when end;
+};
+
+struct model_hold {
+	struct model_client *client;
+	uint32_t count;
+};
+
+struct model_record {
+	struct model_record *next;
+	struct model_space *space;
+	struct model_client *owner; /* of a PRIVATE key, else NULL */
+	uint64_t buffer;
+	uint64_t first; /* its first life's generation */
+	uint32_t lives;
+	uint32_t frees;
+	uint32_t refused;
+	bool rebased;
+	struct model_life last; /* the live one, else the last one */
+	struct model_life prev;
+	unsigned int nr_holds;
+	struct model_hold holds[MODEL_HOLDERS]; /* by the first hold */
+};
+
+struct model_space {
+	struct model_space *next; /* in the order of their numbers */
+	struct model_device *device;
+	uint32_t id;
+	char label[BUFFTRACK_NAME_LEN];
+	struct model_counts counts;
+};
+
+struct model_device {
+	struct model_device *next; /* in the order of coming into being */
+	uint64_t id;
+	uint64_t serial;
+	char label[BUFFTRACK_NAME_LEN];
+	struct model_counts counts;
+	struct model_space *spaces;
+};
+
+struct model_client {
+	struct model_client *next; /* likewise */
+	uint64_t id;
+	uint32_t flags;
+	bool used;
+	char name[BUFFTRACK_NAME_LEN];
+	struct model_counts counts;
+	unsigned int nr_devices;
+	uint64_t devices[8]; /* that it used */
+};
+
+/* Whose history was lost: it outlasts the device. */
+struct model_lost {
+	struct model_lost *next;
+	uint64_t device;
+	uint64_t owner; /* client id, 0: the public keys */
+};
+
+struct model {
+	/* What its user sets. */
+	enum model_break wrong;
+	uint64_t next_block; /* the lowest block not yet given */
+	uint64_t history;
+	uint64_t max_buffers;
+	struct bufftrack_info info; /* the kernel's at the start, then kept */
+	uint64_t clients_before;
+	uint64_t history_before;
+	struct model_counts all; /* likewise */
+	uint32_t pid;
+	uint32_t tid;
+	uint32_t uid;
+	char comm[BUFFTRACK_COMM_LEN];
+	const uint64_t *stacks[MODEL_STACKS];
+	unsigned int depths[MODEL_STACKS];
+	/*
+	 * Which of @nr lives that ended in one call was evicted: an index. NULL:
+	 * the last.
+	 */
+	unsigned int (*choose)(void *arg, struct model_record *const *among, unsigned int nr);
+	void *choose_arg;
+
+	/* What it keeps. */
+	uint64_t call;
+	uint64_t serial;
+	uint64_t traps; /* SIGTRAPs sent */
+	bool judged; /* the last ALLOC or FREE had a verdict */
+	struct model_client *clients;
+	struct model_device *devices;
+	struct model_record *records;
+	struct model_lost *lost;
+};
+
+extern const char *const model_break_words[MODEL_NR_BREAKS];
+
+void model_init(struct model *m);
+void model_destroy(struct model *m);
+struct model_client *model_open(struct model *m, uint64_t id);
+void model_close(struct model *m, struct model_client *client);
+int model_ioctl(struct model *m, struct model_client *client, unsigned long cmd, void *arg,
+		const void *seen);
+unsigned int model_lives(struct model *m, const struct bufftrack_list *filter,
+			 struct bufftrack_life *lives, unsigned int room);
+bool model_ambiguous(const struct model *m);
+void model_lose(struct model *m, uint64_t device, uint64_t owner);
+bool model_is_lost(const struct model *m, uint64_t device, uint64_t owner);
+struct model_device *model_device(const struct model *m, uint64_t id);
+struct model_record *model_record(const struct model *m, const struct model_client *client,
+				  uint64_t device, uint32_t space, uint64_t buffer);
+int model_verdict_errno(uint32_t verdict);
+
+/* ---- sequences (model_test.c) -------------------------------------------- */
+
+enum step_kind {
+	STEP_ALLOC,
+	STEP_FREE,
+	STEP_CHURN, /* many lives of one key */
+	STEP_RESET,
+	STEP_LABEL,
+	STEP_CLIENT,
+	STEP_CLOSE,
+	STEP_STAT,
+	STEP_LIST,
+	STEP_INFO,
+	STEP_CHECK, /* everything */
+	STEP_BAD_CALL, /* what is refused with an errno */
+	NR_STEP_KINDS
+};
+
+/* Which generation an op names. */
+enum token_kind {
+	TOKEN_NONE,
+	TOKEN_LAST,
+	TOKEN_PREV,
+	TOKEN_OLDER, /* the same block, any below */
+	TOKEN_FIRST,
+	TOKEN_BLOCK, /* the same block's unused number */
+	TOKEN_BEFORE, /* in an earlier block */
+	TOKEN_NEXT, /* not yet given */
+	TOKEN_RECENT, /* one that some ALLOC returned */
+	TOKEN_ANY,
+	NR_TOKEN_KINDS
+};
+
+/* One step, in terms that keep their sense when other steps are taken away. */
+struct step {
+	uint8_t kind;
+	uint8_t client;
+	uint8_t device;
+	uint8_t space;
+	uint8_t buffer;
+	uint8_t size;
+	uint8_t token;
+	uint8_t stack; /* 0: none */
+	uint8_t wrong; /* what to spoil; 0: nothing */
+	uint8_t batch; /* neighbours of one number go together */
+	uint32_t flags;
+	uint32_t arg;
+};
+
+struct sequence {
+	struct step *steps;
+	unsigned int nr;
+	uint64_t history; /* module parameters */
+	uint64_t max_buffers;
+	uint64_t log_limit;
+	enum model_break wrong;
+};
+
+/* Where and why model and kernel differed. */
+struct mismatch {
+	unsigned int step;
+	char text[1024];
+};
+
+typedef bool (*sequence_fn)(const struct sequence *seq, FILE *log, struct mismatch *mismatch,
+			    void *arg);
+
+/* ---- shrinking (model_shrink.c) ------------------------------------------ */
+
+unsigned int sequence_shrink(struct sequence *seq, unsigned int max_runs, sequence_fn fails,
+			     void *arg, const struct mismatch *first);
+
+#endif /* MODEL_H */

@@ -1,0 +1,166 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# bufftrack report: what trace-cmd and perf have recorded, against what watch and
+# replay have said of the same run.
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. "$(dirname "$(readlink -f "$0")")/common.sh"
+
+for program in bufftrack perf trace-cmd jq python3; do
+	command -v $program >/dev/null || skip_all "no $program"
+done
+[[ -e $tracing/events/bufftrack ]] || skip_all "no events of bufftrack in tracefs"
+seed=${SEED:-1}
+
+watch()	# FILE OPTION...
+{
+	local out=$1
+	shift
+	watch_into "$out" --buffer-size 8192 "$@"
+}
+
+watched()
+{
+	kill -INT "$watcher"
+	wait "$watcher" || { cat "$tmp/watch.err"; return 1; }
+}
+
+# What a recording cannot have is left out: names; and the times, that are compared
+# by themselves.
+told()	# FILE
+{
+	jq -cS 'select(.event != "summary") | del(.device_label, .space_label,
+		(.. | .time?))' "$1"
+}
+
+same_reports()	# WATCHED REPORTED
+{
+	told "$1" >"$tmp/a"
+	told "$2" >"$tmp/b"
+	[[ -s $tmp/a ]] || { echo "nothing was watched"; return 1; }
+	diff "$tmp/a" "$tmp/b" >"$tmp/diff" || { head -n 20 "$tmp/diff"; return 1; }
+}
+
+# Each takes its own time of an event; half of them are less than that apart.
+same_times()	# WATCHED REPORTED SECONDS
+{
+	jq -cs 'map(select(.event != "summary") | .offender.time)' "$1" >"$tmp/a"
+	jq -cs 'map(select(.event != "summary") | .offender.time)' "$2" >"$tmp/b"
+	jq -cs '[transpose[] | (.[0] - .[1]) | fabs] | sort | .[length / 2 | floor]' \
+		"$tmp/a" "$tmp/b" >"$tmp/apart"
+	same true "$(jq --argjson most "$3" '. < $most' "$tmp/apart")" || { cat "$tmp/apart"; return 1; }
+}
+
+# The keys that replay and report have in common
+balance()	# FILE
+{
+	jq -cS 'select(.event == "summary" or has("clients")) | del(.event, .before, .events, .lost,
+		.lost_more, .no_balance, .damaged, .clients, .ignored, .failed)' "$1"
+}
+
+of_summary()	# FILE EXPRESSION WANTED
+{
+	same "$3" "$(jq -c "select(.event == \"summary\") | $2" "$1")" || { tail -n 1 "$1"; return 1; }
+}
+
+report()	# OUT OPTION... FILE
+{
+	local out=$1
+	shift
+	bufftrack report "$@" >"$out" 2>"$tmp/err" || { cat "$tmp/err"; return 1; }
+}
+
+refuses()	# MESSAGE FILE
+{
+	local status=0
+	bufftrack report "$2" >"$tmp/out" 2>"$tmp/err" || status=$?
+	same 1 $status && matches "$1" "$(<"$tmp/err")"
+}
+
+begin 35
+
+# A log whose balance is known: what is watched of its replay, its clients' leaving too,
+# is replayed once more, and recorded by both.
+"$here/replay_log.py" 300 "$seed" "$tmp/log" "$tmp/wanted" 8
+check "watch is ready" watch "$tmp/all" --all
+bufftrack replay --json "$tmp/log" >"$tmp/replay"
+check "watch has seen it" watched
+unload
+load
+check "watch is ready again" watch "$tmp/watched"
+perf record -q -a -m 4M -k mono -e 'bufftrack:*' -o "$tmp/perf.data" -- \
+	trace-cmd record -q -b 4096 -e bufftrack -o "$tmp/trace.dat" \
+	bufftrack replay --json "$tmp/all" >"$tmp/replay" 2>"$tmp/perf.err"
+check "watch has seen that" watched
+# perf has watch's clock. The other one's is translated, and where the TSC is not
+# stable, as in an emulator, it goes by jumps of milliseconds.
+declare -A apart=([perf.data]=0.001 [trace.dat]=0.05)
+for file in trace.dat perf.data; do
+	check "$file: a report" report "$tmp/report" --json "$tmp/$file"
+	check "$file: watch and report agree" same_reports "$tmp/watched" "$tmp/report"
+	check "$file: and on the times" same_times "$tmp/watched" "$tmp/report" "${apart[$file]}"
+	check "$file: replay and report agree" same "$(balance "$tmp/replay")" \
+		"$(balance "$tmp/report")"
+	check "$file: and are right" same "$(jq -cS '.live = 0' "$tmp/wanted")" "$(
+		jq -cS 'select(.event == "summary") | {allocs, frees, released, live, ok, double_free,
+			foreign_free, unknown_free, balanced, leaked, over_freed, worst: [.worst[] | .frees - .allocs]}' "$tmp/report")"
+	check "$file: nothing is lost, or from before" of_summary "$tmp/report" \
+		'[.lost, .lost_more, .before, .leak > 0]' '[0,false,0,true]'
+	bufftrack report "$tmp/$file" >"$tmp/text"
+	check "$file: as text: 80 columns" same "" "$(awk 'length > 80' "$tmp/text")"
+	check "$file: as text: each report and the balance" same \
+		"$(wc -l <"$tmp/watched") $(jq .allocs "$tmp/replay")" \
+		"$(grep -c ^SUMMARY: "$tmp/text") $(awk '$1 == "allocs" { print $2 }' "$tmp/text")"
+	check "$file: damaged copies are refused" "$here/damage.py" 7 "$seed" "$tmp/$file" "$tmp/copy"
+done
+
+# More events than there is room for; call chains; buffers that are live when the
+# recording ends; and, by trace-cmd, bad events alone
+mkfifo "$tmp/stay"
+cat >"$tmp/script" <<-END
+	btctl bury 79 3000
+	sleep 1
+	victim double
+	btctl alloc 78 1 0x1000 4096 alloc 78 1 0x2000 8192 alloc 78 2 0x2000 100 \
+		free 78 1 0x2000 free 78 1 0x2000 wait <"$tmp/stay" >"$tmp/btctl" &
+	exec 7>"$tmp/stay"
+	while ! grep -q ready "$tmp/btctl"; do sleep 0.1; done
+	bufftrack status --json >"$tmp/status"
+END
+exec 8<>"$tmp/stay"
+BUFFTRACK_STACK=8 perf record -q -a -g -m 4 --buildid-mmap -e 'bufftrack:*' -o "$tmp/perf.data" -- \
+	trace-cmd record -q -e bufftrack:bufftrack_double_free -o "$tmp/bad.dat" \
+	bash "$tmp/script" >/dev/null 2>"$tmp/perf.err" 8>&-
+check "perf -g: a report, and a trace for perfetto" report "$tmp/report" --json \
+	--perfetto "$tmp/perfetto" "$tmp/perf.data"
+# 6008 calls, and a few clients that come and go
+check "perf -g: each event is told or counted as lost" between 6008 \
+	"$(jq 'select(.event == "summary") | .allocs + .frees + .lost' "$tmp/report")" 6030
+check "perf -g: some are lost" of_summary "$tmp/report" '.lost > 0' true
+bufftrack report --summary "$tmp/perf.data" >"$tmp/text"
+check "perf -g: that is said" matches "events? lost" "$(<"$tmp/text")"
+check "perf -g: the offender's stack, with its symbols" matches "ioctl" "$(jq -c \
+	'select(.device == "0x51") | .offender.stack[0].symbol' "$tmp/report")"
+check "perf -g: the other stacks say why they are missing" matches "only the module" "$(jq -c \
+	'select(.device == "0x51") | .freed.no_stack' "$tmp/report")"
+check "perfetto: the counters end at the live bytes" same \
+	"$(jq -cS '[.devices[] | select(.device == "0x4e") | .spaces[] |
+		["device 78 space \(.space) live", .bytes]]' "$tmp/status")" \
+	"$(jq -cS '[.traceEvents[] | select(.ph == "C" and (.name | startswith("device 78 ")))] |
+		group_by(.name) | map([.[0].name, last.args.bytes])' "$tmp/perfetto")"
+check "perfetto: an instant for each bad free" same \
+	"$(jq -c 'select(.event != "summary") | [.event, .offender.pid]' "$tmp/report")" \
+	"$(jq -c '.traceEvents[] | select(.ph == "i") | [.name, .pid]' "$tmp/perfetto")"
+exec 8>&-
+while pidof -q btctl; do sleep 0.1; done
+
+check "bad events alone" report "$tmp/report" --json "$tmp/bad.dat"
+check "bad events alone: they are counted, and no balance" of_summary "$tmp/report" '[.double_free,
+	.allocs, .live, .ok, .balanced, .worst, .no_balance != null]' \
+	'[2,null,null,null,null,null,true]'
+bufftrack report "$tmp/bad.dat" >"$tmp/text" 2>&1
+check "bad events alone: that is said" matches "no balance: only bad events" "$(<"$tmp/text")"
+check "bad events alone: nor what was earlier" same 0 "$(grep -c ' earlier$' "$tmp/text")"
+
+echo nothing >"$tmp/file"
+check "another file is refused" refuses "neither" "$tmp/file"
+ktap_finished

@@ -1,0 +1,194 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# bufftrack run: the stacks with their symbols, what it counts, what it exits with.
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. "$(dirname "$(readlink -f "$0")")/common.sh"
+
+command -v bufftrack >/dev/null || skip_all "the tool is not on PATH"
+command -v objcopy >/dev/null || skip_all "no objcopy"
+
+# Runs the command; what is reported is in $tmp/report
+run()	# OPTION... -- COMMAND...
+{
+	bufftrack run --output "$tmp/report" "$@" >"$tmp/out" 2>"$tmp/err"
+}
+
+exits()	# STATUS OPTION... -- COMMAND...
+{
+	local status=0 wanted=$1
+	shift
+	run "$@" || status=$?
+	same "$wanted" $status || { cat "$tmp/err" "$tmp/report"; return 1; }
+}
+
+# The first object of the report of which EXPRESSION holds
+json()	# FILE EXPRESSION WANTED
+{
+	same "$3" "$(jq -cs "$2" "$1")" || { cat "$1"; return 1; }
+}
+
+# "FUNCTION:LINE FUNCTION:LINE", as the victim has said it, innermost first
+said()	# WHAT...
+{
+	local what text=
+	for what; do
+		text+="${text:+ }$(awk -v what="$what" '$1 == what { print $2 ":" $3 }' "$tmp/out")"
+	done
+	echo "$text"
+}
+
+# The same of the innermost frames of a stack in a report
+told()	# FILE OFFENDER|FREED|ALLOCATED HOW-MANY
+{
+	jq -r "select(.event == \"double_free\") | [.$2.stack[:$3][] |
+		\"\(.symbol):\(.line)\"] | join(\" \")" "$1"
+}
+
+three_stacks()	# FILE
+{
+	same "$(said offence offence-caller)" "$(told "$1" offender 2)" &&
+		same "$(said free free-caller)" "$(told "$1" freed 2)" &&
+		same "$(said alloc)" "$(told "$1" allocated 1)" && return
+	cat "$1"
+	return 1
+}
+
+# A line "    #N FUNCTION  victim.c:LINE  ..." for each of them
+text_frames()	# FILE
+{
+	local line what
+	for what in offence offence-caller free free-caller alloc; do
+		line=$(said "$what")
+		grep -Eq "^    #[01] ${line%:*}  victim\.c:${line#*:}  (victim\+0x|\(inlined\))" "$1" ||
+			{ echo "no $line in"; cat "$1"; return 1; }
+	done
+	line=$(said offence)
+	grep -q "^SUMMARY: double-free ${line%:*} victim.c:${line#*:} device 81 space 1 8192$" "$1" ||
+		{ cat "$1"; return 1; }
+}
+
+# A watch that stops before the victim runs and goes on when it is gone, after
+# COMMAND was done
+watch_after()	# VICTIM COMMAND...
+{
+	local victim=$1 watcher i
+	shift
+	: >"$tmp/err"
+	bufftrack watch --json --timeout 60 --count 1 >"$tmp/watch" 2>"$tmp/err" &
+	watcher=$!
+	for ((i = 0; i < 600; i++)); do
+		! grep -q watching "$tmp/err" || break
+		sleep 0.1
+	done
+	kill -STOP $watcher
+	"$victim" double >"$tmp/out"
+	"$@"
+	kill -CONT $watcher
+	wait $watcher
+}
+
+# Of the offender's first frame
+frame()	# FILE EXPRESSION
+{
+	jq -c "select(.event == \"double_free\") | .offender.stack[0] | $2" "$1"
+}
+
+# A run whose command waits, and what is done meanwhile; leaves $status
+meanwhile()	# COMMAND...
+{
+	local i
+	: >"$tmp/out"
+	bufftrack run --json --output "$tmp/report" -- victim sleep >"$tmp/out" 2>"$tmp/err" &
+	runner=$!
+	for ((i = 0; i < 600; i++)); do
+		! grep -q ready "$tmp/out" || break
+		sleep 0.1
+	done
+	"$@" >/dev/null
+	kill -USR1 $runner
+	wait $runner
+	status=$?
+}
+
+victim=$here/victim
+mkdir "$tmp/apart" "$tmp/copy"
+cp "$victim" "$tmp/copy/victim"
+cp "$victim" "$tmp/apart/victim"
+objcopy --only-keep-debug "$victim" "$tmp/apart/victim.debug"
+objcopy --strip-all "$tmp/apart/victim"
+(cd "$tmp/apart" && objcopy --add-gnu-debuglink=victim.debug victim)
+build_id=$(readelf -n "$victim" | awk '/Build ID/ { print $3 }')
+unset DEBUGINFOD_URLS BUFFTRACK_STACK BUFFTRACK_TRAP
+
+begin 38
+check "a double free exits with 3" exits 3 --json -- victim double
+check "three stacks, by function and line" three_stacks "$tmp/report"
+check "the module, its build id, the file" same '["victim","'"$build_id"'",true]' "$(frame "$tmp/report" \
+	'[(.module | split("/") | last), .build_id, (.file | endswith("victim.c"))]')"
+check "an inlined function is told as one" same '[true,false]' "$(jq -c \
+	'select(.event == "double_free") | [.freed.stack[:2][].inlined]' "$tmp/report")"
+check "the summary" json "$tmp/report" 'last | [.event, .status, .allocs, .frees, .bad_frees,
+	.double_free, .leak, .lost]' '["summary",0,1,1,1,1,0,0]'
+check "the summary: the peak by space" json "$tmp/report" 'last | .spaces |
+	map([.device, .space, .peak_bytes])' '[["0x51",1,8192]]'
+check "as text" exits 3 -- victim double
+check "as text: three stacks, and the line for grep" text_frames "$tmp/report"
+check "as text: 80 columns" same "" "$(awk 'length > 80' "$tmp/report")"
+check "as text: the summary" matches "allocs: 1, frees: 1, bad: 1" "$(<"$tmp/report")"
+
+watch_after "$victim" true
+check "three stacks, after the process is gone" three_stacks "$tmp/watch"
+bufftrack list --all --json --device 0x51 >"$tmp/list"
+check "and in the list" json "$tmp/list" 'last | [.allocated, .ended | .stack[0].symbol]' \
+	'["make_buffer","drop_reference"]'
+watch_after "$tmp/apart/victim" true
+check "three stacks, with the debug file apart" three_stacks "$tmp/watch"
+watch_after "$tmp/apart/victim" rm "$tmp/apart/victim.debug"
+check "stripped: the module, offset and build id" same '["victim","'"$build_id"'",null,true]' \
+	"$(frame "$tmp/watch" '[(.module | split("/") | last), .build_id, .symbol, (.offset > "0x")]')"
+check "stripped: that is said" matches stripped "$(frame "$tmp/watch" .unresolved)"
+watch_after "$tmp/copy/victim" cp /bin/true "$tmp/copy/victim.new"
+watch_after "$tmp/copy/victim" mv "$tmp/copy/victim.new" "$tmp/copy/victim"
+check "the file has changed: no symbol, and why" matches "null.*changed since" \
+	"$(frame "$tmp/watch" '[.symbol, .unresolved]')"
+
+check "a good command exits as it does" exits 7 -- victim exit 7
+check "a signal is 128 and its number" exits 143 -- victim kill 15
+check "--error-exitcode" exits 42 --error-exitcode 42 -- victim double
+check "--error-exitcode 0" exits 5 --error-exitcode 0 -- victim double exit 5
+check "a child's double free counts" exits 3 -- victim child double
+check "an unknown free does not" exits 0 --json -- victim unknown
+check "but is told" json "$tmp/report" '[.[] | .event, .unknown_free, .bad_frees]' \
+	'["unknown_free",null,null,"summary",1,0]'
+check "--unknown: it does" exits 3 --unknown -- victim unknown
+check "a leak does not" exits 0 --json -- victim child leak
+check "but is counted" json "$tmp/report" '[.[] | .event, .leak, .leaked_bytes]' '["summary",1,8192]'
+check "--leak-check=full: it does" exits 3 --json --leak-check=full -- victim leak
+check "and is told" json "$tmp/report" '[first | .event, .allocated.stack[0].symbol]' \
+	'["leak","make_buffer"]'
+meanwhile victim double
+check "a signal passes through" same 9 $status
+check "another's double free is not ours" json "$tmp/report" 'last | [.allocs, .bad_frees]' '[0,0]'
+check "what is typed and printed is the command's" same "a b" \
+	"$(echo "a b" | bufftrack run -- victim cat 2>/dev/null)"
+# shellcheck disable=SC2016
+show='echo "$BUFFTRACK_STACK-$BUFFTRACK_TRAP"'
+check "the library is asked for stacks" same 32- "$(bufftrack run -- sh -c "$show" 2>/dev/null)"
+check "--trap: and to trap" same 8-1 \
+	"$(BUFFTRACK_STACK=8 bufftrack run --trap -- sh -c "$show" 2>/dev/null)"
+run --json --trap -- victim double
+check "--trap: the command ends there" json "$tmp/report" 'last | [.status, .double_free]' '[133,1]'
+if command -v gdb >/dev/null; then
+	run --trap -- gdb -q -nx -batch -ex run -ex backtrace --args "$victim" double
+	check "--trap: a debugger stops there" matches \
+		"SIGTRAP.*finalize_old_reference.*collect_garbage.*main" "$(<"$tmp/out")"
+else
+	ktap_test_skip "--trap: a debugger stops there: no gdb"
+fi
+check "no such command is 127" exits 127 -- "$tmp/none"
+check "no trace instance is left" same 0 \
+	"$(find $tracing/instances -mindepth 1 -maxdepth 1 | wc -l)"
+unload
+check "not loaded: says how to" matches "bufftrack load.*=1" \
+	"$(bufftrack run -- true 2>&1; echo "=$?")"
+ktap_finished

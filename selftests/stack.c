@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Return addresses that a caller passes, and what is kept of them. */
+#include "bt.h"
+
+#define SIZE	16
+
+FIXTURE(stack) {
+	int fd;
+	__u64 device;
+	__u32 depth;			/* at most */
+	struct bufftrack_op op;
+	struct bufftrack_life life;
+	struct bufftrack_stack stack;
+	struct bufftrack_frame frames[256];
+};
+
+FIXTURE_SETUP(stack)
+{
+	struct bufftrack_info info = { 0 };
+
+	self->fd = bt_open();
+	ASSERT_LE(0, self->fd);
+	self->device = bt_device();
+	ASSERT_EQ(0, bt_ioctl(self->fd, BUFFTRACK_IOC_INFO, &info));
+	if (!(info.features & BUFFTRACK_FEATURE_STACK))
+		SKIP(return, "no BUFFTRACK_FEATURE_STACK");
+	self->depth = info.max_stack_depth;
+	ASSERT_LE(16, self->depth);
+	ASSERT_GE(ARRAY_SIZE(self->frames), self->depth);
+}
+
+FIXTURE_TEARDOWN(stack)
+{
+	close(self->fd);
+}
+
+static int call(FIXTURE_DATA(stack) *self, int fd, unsigned long cmd,
+		__u64 buffer, const __u64 *frames, unsigned int depth)
+{
+	self->op = (struct bufftrack_op) {
+		.device = self->device, .buffer = buffer,
+		.size = cmd == BUFFTRACK_IOC_ALLOC ? SIZE : 0,
+		.stack = (uintptr_t)frames, .stack_depth = depth,
+	};
+	return bt_op(fd, cmd, &self->op) ?: -(int)self->op.verdict;
+}
+
+#define ALLOC(buffer, frames, depth) \
+	call(self, self->fd, BUFFTRACK_IOC_ALLOC, buffer, frames, depth)
+#define FREE(buffer, frames, depth) \
+	call(self, self->fd, BUFFTRACK_IOC_FREE, buffer, frames, depth)
+#define LIFE(_buffer) \
+	ASSERT_EQ(0, bt_life(self->fd, self->device, 0, _buffer, &self->life))
+
+static int read_stack(FIXTURE_DATA(stack) *self, __u32 id, unsigned int room)
+{
+	memset(self->frames, BT_POISON, sizeof(self->frames));
+	self->stack = (struct bufftrack_stack) {
+		.frames = (uintptr_t)self->frames, .nr = room,
+		.frame_size = sizeof(self->frames[0]), .stack_id = id,
+	};
+	return bt_ioctl(self->fd, BUFFTRACK_IOC_STACK, &self->stack);
+}
+
+#define READ(id, room)	read_stack(self, id, room)
+
+TEST_F(stack, of_each_event)
+{
+	const __u64 at_alloc[] = { 0x1001, 0x1002, 0x1003 };
+	const __u64 at_free[] = { 0x2001, 0x2002 };
+	unsigned int i;
+
+	ASSERT_EQ(0, ALLOC(1, at_alloc, 3));
+	ASSERT_EQ(0, FREE(1, at_free, 2));
+	LIFE(1);
+	ASSERT_NE(0U, self->life.alloc.stack_id);
+	ASSERT_NE(0U, self->life.end.stack_id);
+	ASSERT_NE(self->life.end.stack_id, self->life.alloc.stack_id);
+	ASSERT_EQ(0, READ(self->life.alloc.stack_id, 8));
+	ASSERT_EQ(3, self->stack.nr);
+	for (i = 0; i < 3; i++) {
+		EXPECT_EQ(at_alloc[i], self->frames[i].address);
+		/* Nothing is mapped there. */
+		EXPECT_EQ(0, self->frames[i].offset);
+		EXPECT_STREQ("", self->frames[i].path);
+		EXPECT_EQ(0, self->frames[i].build_id_len);
+		EXPECT_EQ(0, self->frames[i].reserved);
+	}
+	EXPECT_EQ(0xa5, (unsigned char)self->frames[3].path[0]);
+	ASSERT_EQ(0, READ(self->life.end.stack_id, 8));
+	ASSERT_EQ(2, self->stack.nr);
+	EXPECT_EQ(at_free[0], self->frames[0].address);
+	EXPECT_EQ(at_free[1], self->frames[1].address);
+}
+
+TEST_F(stack, none)
+{
+	ASSERT_EQ(0, ALLOC(1, NULL, 0));
+	LIFE(1);
+	EXPECT_EQ(0, self->life.alloc.stack_id);
+	EXPECT_EQ(-ENOENT, READ(0, 1));
+	EXPECT_EQ(-ENOENT, READ(~0U, 1));
+}
+
+/* One stack is kept once, however many lives refer to it. */
+TEST_F(stack, kept_once)
+{
+	const __u64 one[] = { 0x3001, 0x3002 }, two[] = { 0x3001, 0x3003 };
+	__u32 id;
+
+	ASSERT_EQ(0, ALLOC(1, one, 2));
+	LIFE(1);
+	id = self->life.alloc.stack_id;
+	ASSERT_EQ(0, ALLOC(2, one, 2));
+	LIFE(2);
+	EXPECT_EQ(id, self->life.alloc.stack_id);
+	/* Another one, and a part of the first */
+	ASSERT_EQ(0, ALLOC(3, two, 2));
+	LIFE(3);
+	EXPECT_NE(id, self->life.alloc.stack_id);
+	ASSERT_EQ(0, ALLOC(4, one, 1));
+	LIFE(4);
+	EXPECT_NE(id, self->life.alloc.stack_id);
+}
+
+/* It goes with the last life that refers to it. */
+TEST_F(stack, goes_with_its_lives)
+{
+	const __u64 frames[] = { 0x4001 }, other[] = { 0x4002 };
+	unsigned long history;
+	__u32 id;
+
+	ASSERT_EQ(0, bt_parameter("history", 1, &history));
+	ASSERT_EQ(0, ALLOC(1, frames, 1));
+	LIFE(1);
+	id = self->life.alloc.stack_id;
+	ASSERT_EQ(0, FREE(1, NULL, 0));
+	EXPECT_EQ(0, READ(id, 1));
+	/* The tombstone goes, and with it the stack. */
+	ASSERT_EQ(0, ALLOC(2, other, 1));
+	ASSERT_EQ(0, FREE(2, NULL, 0));
+	EXPECT_EQ(-ENOENT, READ(id, 1));
+	ASSERT_EQ(0, bt_parameter("history", history, NULL));
+}
+
+/* Two lives are known: the stacks of the one before are, too. */
+TEST_F(stack, of_the_life_before)
+{
+	const __u64 frames[3] = { 0x5001, 0x5002, 0x5003 };
+	__u32 id;
+
+	ASSERT_EQ(0, ALLOC(1, &frames[0], 1));
+	ASSERT_EQ(0, FREE(1, &frames[1], 1));
+	ASSERT_EQ(0, ALLOC(1, &frames[2], 1));
+	LIFE(1);
+	id = self->life.prev_alloc.stack_id;
+	ASSERT_EQ(0, READ(id, 1));
+	EXPECT_EQ(frames[0], self->frames[0].address);
+	ASSERT_EQ(0, READ(self->life.prev_end.stack_id, 1));
+	EXPECT_EQ(frames[1], self->frames[0].address);
+	ASSERT_EQ(0, FREE(1, NULL, 0));
+	ASSERT_EQ(0, ALLOC(1, NULL, 0));
+	EXPECT_EQ(-ENOENT, READ(id, 1));
+}
+
+/* No life refers to the stack of a refused call: the latest 64 are kept. */
+TEST_F(stack, of_refused_calls)
+{
+	__u64 frame = 0x5801;
+	unsigned int i;
+	__u32 id;
+
+	ASSERT_EQ(0, ALLOC(1, NULL, 0));
+	ASSERT_EQ(0, FREE(1, &frame, 1));
+	LIFE(1);
+	/* It has the next number. */
+	id = self->life.end.stack_id + 1;
+	EXPECT_EQ(-ENOENT, READ(id, 1));
+	frame = 0x5802;
+	/* The same one again is the same one. */
+	for (i = 0; i < 100; i++)
+		ASSERT_EQ(-BUFFTRACK_DOUBLE_FREE, FREE(1, &frame, 1));
+	ASSERT_EQ(0, READ(id, 1));
+	EXPECT_EQ(frame, self->frames[0].address);
+	for (i = 1; i < 64; i++) {
+		frame++;
+		ASSERT_EQ(-BUFFTRACK_DOUBLE_FREE, FREE(1, &frame, 1));
+	}
+	EXPECT_EQ(0, READ(id, 1));
+	frame++;
+	ASSERT_EQ(-BUFFTRACK_DOUBLE_FREE, FREE(1, &frame, 1));
+	EXPECT_EQ(-ENOENT, READ(id, 1));
+	EXPECT_EQ(0, READ(id + 64, 1));
+	EXPECT_EQ(frame, self->frames[0].address);
+}
+
+TEST_F(stack, deep)
+{
+	__u64 *frames = calloc(self->depth, sizeof(*frames));
+	unsigned int i;
+
+	ASSERT_TRUE(!!frames);
+	for (i = 0; i < self->depth; i++)
+		frames[i] = 0x60000 + i;
+	ASSERT_EQ(0, ALLOC(1, frames, self->depth));
+	LIFE(1);
+	ASSERT_EQ(0, READ(self->life.alloc.stack_id, self->depth));
+	EXPECT_EQ(self->depth, self->stack.nr);
+	for (i = 0; i < self->depth; i++)
+		EXPECT_EQ(frames[i], self->frames[i].address);
+	/* With less room, that is filled, and the depth is told. */
+	ASSERT_EQ(0, READ(self->life.alloc.stack_id, 2));
+	EXPECT_EQ(self->depth, self->stack.nr);
+	EXPECT_EQ(frames[1], self->frames[1].address);
+	EXPECT_EQ(0xa5, (unsigned char)self->frames[2].path[0]);
+	free(frames);
+}
+
+/* Where a frame lies in a mapped file, that and the place in it are kept. */
+TEST_F(stack, in_a_mapped_file)
+{
+	const __u64 frames[] = { (uintptr_t)read_stack + 1 };
+	char path[BUFFTRACK_PATH_LEN];
+	unsigned long start, end, offset;
+	char line[512];
+	bool found = false;
+	FILE *maps;
+	ssize_t n;
+
+	n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+	ASSERT_LT(0, n);
+	path[n] = '\0';
+	maps = fopen("/proc/self/maps", "r");
+	ASSERT_TRUE(!!maps);
+	while (!found && fgets(line, sizeof(line), maps))
+		found = sscanf(line, "%lx-%lx %*s %lx", &start, &end,
+			       &offset) == 3 &&
+			frames[0] >= start && frames[0] < end;
+	fclose(maps);
+	ASSERT_TRUE(found);
+	ASSERT_EQ(0, ALLOC(1, frames, 1));
+	LIFE(1);
+	ASSERT_EQ(0, READ(self->life.alloc.stack_id, 1));
+	EXPECT_EQ(frames[0], self->frames[0].address);
+	EXPECT_EQ(frames[0] - start + offset, self->frames[0].offset);
+	EXPECT_STREQ(path, self->frames[0].path);
+}
+
+/* The process is gone; the stack is not. */
+TEST_F(stack, outlives_its_process)
+{
+	char path[BUFFTRACK_PATH_LEN];
+	ssize_t n;
+
+	n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+	ASSERT_LT(0, n);
+	path[n] = '\0';
+	IN_A_CHILD {
+		const __u64 frames[] = { (uintptr_t)read_stack };
+
+		EXPECT_EQ(0, ALLOC(1, frames, 1));
+	}
+	LIFE(1);
+	EXPECT_EQ(1, self->life.alloc.exited);
+	ASSERT_EQ(0, READ(self->life.alloc.stack_id, 1));
+	EXPECT_STREQ(path, self->frames[0].path);
+}
+
+TEST_F(stack, frame_size)
+{
+	const __u64 frames[] = { 0x7001 };
+	unsigned int size;
+	char room[4096 + 8];
+
+	ASSERT_EQ(0, ALLOC(1, frames, 1));
+	LIFE(1);
+#define SIZED(size) ({							\
+	self->stack = (struct bufftrack_stack) {			\
+		.frames = (uintptr_t)room, .nr = 1, .frame_size = size,	\
+		.stack_id = self->life.alloc.stack_id };		\
+	bt_ioctl(self->fd, BUFFTRACK_IOC_STACK, &self->stack);		\
+})
+	for (size = 0; size < sizeof(struct bufftrack_frame); size += 8)
+		EXPECT_EQ(-EINVAL, SIZED(size));
+	EXPECT_EQ(-EINVAL, SIZED(sizeof(struct bufftrack_frame) + 4));
+	EXPECT_EQ(-EINVAL, SIZED(4096 + 8));
+	EXPECT_EQ(0, SIZED(4096));
+#undef SIZED
+}
+
+/* Without the feature it is said so, and not done by halves. */
+TEST(stack_feature)
+{
+	const __u64 frames[] = { 0x1000 };
+	struct bufftrack_op op = {
+		.device = bt_device(), .size = SIZE,
+		.stack = (uintptr_t)frames, .stack_depth = 1,
+	};
+	struct bufftrack_stack stack = {
+		.frame_size = sizeof(struct bufftrack_frame), .nr = 1,
+	};
+	int fd = bt_open();
+	bool has = bt_features(fd) & BUFFTRACK_FEATURE_STACK;
+
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(has ? 0 : -EOPNOTSUPP, bt_alloc(fd, &op));
+	EXPECT_EQ(has ? -ENOENT : -ENOTTY,
+		  bt_ioctl(fd, BUFFTRACK_IOC_STACK, &stack));
+	close(fd);
+}
+
+TEST_HARNESS_MAIN

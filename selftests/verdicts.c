@@ -1,0 +1,1266 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Every row of the verdict table, plain and STRICT: what the call returns, and
+ * what the counters and the record say afterwards.
+ */
+#include "bt.h"
+
+#define BUFFER		0x296ccc80ULL
+#define SIZE		8192
+#define ANY		(~0ULL)		/* a generation: any but 0 */
+#define PROBABLE	BUFFTRACK_INFO_PROBABLE
+#define LOST		BUFFTRACK_INFO_HISTORY_LOST
+#define V(verdict)	[BUFFTRACK_##verdict]
+#define STATE(state)	BUFFTRACK_STATE_##state
+
+FIXTURE(verdict) {
+	__u64 device;
+	int a, b, c;			/* three clients of this process */
+	unsigned long history;
+	struct bufftrack_op op;		/* the latest call's */
+};
+
+FIXTURE_VARIANT(verdict) {
+	__u32 flags;
+};
+
+FIXTURE_VARIANT_ADD(verdict, plain) {
+	.flags = 0,
+};
+
+FIXTURE_VARIANT_ADD(verdict, strict) {
+	.flags = BUFFTRACK_CLIENT_STRICT,
+};
+
+FIXTURE_SETUP(verdict)
+{
+	self->device = bt_device();
+	self->a = bt_open_as(variant->flags);
+	self->b = bt_open_as(variant->flags);
+	self->c = bt_open_as(variant->flags);
+	ASSERT_LE(0, self->a);
+	ASSERT_LE(0, self->b);
+	ASSERT_LE(0, self->c);
+	/* Some tests change it; a failed one may not come to put it back. */
+	ASSERT_EQ(0, bt_parameter("history", 65536, &self->history));
+}
+
+FIXTURE_TEARDOWN(verdict)
+{
+	bt_parameter("history", self->history, NULL);
+	close(self->a);
+	close(self->b);
+	close(self->c);
+}
+
+/* What is not as it should be, in words. */
+static const char *judge(FIXTURE_DATA(verdict) *self, bool strict, int fd,
+			 unsigned long cmd, struct bufftrack_op want,
+			 struct bufftrack_op in)
+{
+	static struct bt_words words;
+	int error = strict ? -bt_verdict_errno(want.verdict) : 0;
+	int rc;
+
+	words = (struct bt_words) { .used = 0 };
+	in.device = in.device ?: self->device;
+	in.buffer = in.buffer ?: BUFFER;
+	in.space = in.space ?: BT_SPACE;
+	if (cmd == BUFFTRACK_IOC_ALLOC)
+		in.size = in.size ?: SIZE;
+	self->op = in;
+	rc = bt_op(fd, cmd, &self->op);
+	if (rc != error)
+		bt_say(&words, "[%s, not %s]", strerror(-rc), strerror(-error));
+	if (want.generation == ANY && self->op.generation)
+		want.generation = self->op.generation;
+	BT_DIFFER(&words, &want, &self->op, verdict);
+	BT_DIFFER(&words, &want, &self->op, refs);
+	BT_DIFFER(&words, &want, &self->op, generation);
+	BT_DIFFER(&words, &want, &self->op, info);
+	BT_DIFFER(&words, &want, &self->op, error);
+	return words.text;
+}
+
+#define EXPECT_CALL(cmd, fd, _verdict, _refs, _generation, _info, ...)	\
+	EXPECT_STREQ("", judge(self,					\
+		variant->flags & BUFFTRACK_CLIENT_STRICT, fd, cmd,	\
+		(struct bufftrack_op) {					\
+			.verdict = BUFFTRACK_##_verdict,		\
+			.refs = _refs,					\
+			.generation = _generation,			\
+			.info = _info,					\
+		}, (struct bufftrack_op) { __VA_ARGS__ }))
+
+/* By default of SIZE bytes at BUFFER in BT_SPACE; more fields may follow. */
+#define EXPECT_ALLOC(fd, verdict, refs, generation, ...)		\
+	EXPECT_CALL(BUFFTRACK_IOC_ALLOC, fd, verdict, refs, generation,	\
+		    0, __VA_ARGS__)
+
+#define EXPECT_FREE(fd, verdict, refs, generation, info, ...)		\
+	EXPECT_CALL(BUFFTRACK_IOC_FREE, fd, verdict, refs, generation,	\
+		    info, __VA_ARGS__)
+
+/* A further life of the key; its generation */
+#define NEW_LIFE(fd, ...) ({						\
+	EXPECT_ALLOC(fd, OK, 1, ANY, __VA_ARGS__);			\
+	self->op.generation;						\
+})
+
+/* All the counters of the device */
+#define EXPECT_DEVICE(...)						\
+	EXPECT_STREQ("", bt_stat_diff(self->a, BUFFTRACK_STAT_DEVICE,	\
+		self->device, 0, (struct bufftrack_stat) { __VA_ARGS__ }))
+
+/* How many lives a client holds */
+#define HELD(fd) ({							\
+	struct bufftrack_stat __stat;					\
+									\
+	ASSERT_EQ(0, bt_stat(fd, BUFFTRACK_STAT_CLIENT, 0, 0, &__stat));\
+	__stat.live;							\
+})
+
+static const char *look(FIXTURE_DATA(verdict) *self, __u64 buffer,
+			struct bufftrack_life want)
+{
+	__u32 me = getpid();
+
+	want.size = want.size ?: SIZE;
+	want.alloc.pid = want.alloc.pid ?: me;
+	if (want.state == STATE(LIVE))
+		want.client = want.client ?: bt_client_id(self->a);
+	else
+		want.end.pid = want.end.pid ?: me;
+	if (want.prev_state) {
+		want.prev_alloc.pid = want.prev_alloc.pid ?: me;
+		want.prev_end.pid = want.prev_end.pid ?: me;
+	}
+	return bt_life_diff(self->a, self->device, BT_SPACE, buffer, want);
+}
+
+/*
+ * The whole record of the key. By default a live one is held by client a, and
+ * all was done by this process.
+ */
+#define EXPECT_LIFE_OF(buffer, ...)					\
+	EXPECT_STREQ("", look(self, buffer,				\
+			      (struct bufftrack_life) { __VA_ARGS__ }))
+#define EXPECT_LIFE(...)						\
+	EXPECT_LIFE_OF(BUFFER, __VA_ARGS__)
+
+#define EXPECT_NO_RECORD(buffer) do {					\
+	struct bufftrack_life __life;					\
+									\
+	EXPECT_EQ(-ENOENT, bt_life(self->a, self->device, BT_SPACE,	\
+				   buffer, &__life));			\
+} while (0)
+
+/* ---- OK ------------------------------------------------------------------ */
+
+TEST_F(verdict, ok)
+{
+	__u64 generation = NEW_LIFE(self->a, .tag = 0x1234);
+
+	EXPECT_LIFE(.state = STATE(LIVE), .generation = generation, .refs = 1,
+		    .lives = 1, .tag = 0x1234);
+	EXPECT_DEVICE(.live = 1, .bytes = SIZE, .peak_bytes = SIZE, .allocs = 1,
+		      .verdicts = { V(OK) = 1 });
+	EXPECT_EQ(1, HELD(self->a));
+
+	EXPECT_FREE(self->a, OK, 0, generation, 0);
+	EXPECT_LIFE(.state = STATE(FREED), .generation = generation,
+		    .lives = 1, .frees = 1, .tag = 0x1234);
+	EXPECT_DEVICE(.peak_bytes = SIZE, .allocs = 1, .frees = 1, .history = 1,
+		      .verdicts = { V(OK) = 2 });
+	EXPECT_EQ(0, HELD(self->a));
+}
+
+TEST_F(verdict, ok_with_token_and_size)
+{
+	__u64 generation = NEW_LIFE(self->a);
+
+	EXPECT_FREE(self->a, OK, 0, generation, 0, .token = generation,
+		    .size = SIZE);
+	EXPECT_LIFE(.state = STATE(FREED), .generation = generation,
+		    .lives = 1, .frees = 1);
+}
+
+TEST_F(verdict, ok_by_several_clients)
+{
+	__u64 generation = NEW_LIFE(self->a);
+
+	EXPECT_ALLOC(self->b, OK, 2, generation, .tag = 77);
+	EXPECT_ALLOC(self->b, OK, 3, generation);
+	EXPECT_LIFE(.state = STATE(LIVE), .generation = generation, .refs = 3,
+		    .lives = 1);
+	EXPECT_EQ(1, HELD(self->a));
+	EXPECT_EQ(1, HELD(self->b));
+	EXPECT_FREE(self->a, OK, 2, generation, 0);
+	EXPECT_LIFE(.state = STATE(LIVE), .generation = generation, .refs = 2,
+		    .lives = 1, .client = bt_client_id(self->b));
+	EXPECT_FREE(self->b, OK, 1, generation, 0);
+	EXPECT_FREE(self->b, OK, 0, generation, 0);
+	EXPECT_DEVICE(.peak_bytes = SIZE, .allocs = 3, .frees = 3, .history = 1,
+		      .verdicts = { V(OK) = 6 });
+}
+
+TEST_F(verdict, ok_in_each_space_by_itself)
+{
+	__u64 one = NEW_LIFE(self->a), two = NEW_LIFE(self->a, .space = 6);
+
+	EXPECT_NE(one, two);
+	EXPECT_FREE(self->a, OK, 0, one, 0);
+	EXPECT_FREE(self->a, OK, 0, two, 0, .space = 6);
+	EXPECT_DEVICE(.peak_bytes = 2 * SIZE, .allocs = 2, .frees = 2,
+		      .history = 2, .verdicts = { V(OK) = 4 });
+}
+
+/* ---- DOUBLE_FREE --------------------------------------------------------- */
+
+/* The five steps of the report that this project began with. */
+TEST_F(verdict, double_free_as_first_reported)
+{
+	__u64 generation = NEW_LIFE(self->a);
+
+	EXPECT_ALLOC(self->a, OK, 2, generation);
+	EXPECT_FREE(self->a, OK, 1, generation, 0);
+	EXPECT_FREE(self->a, OK, 0, generation, 0);
+	EXPECT_FREE(self->a, DOUBLE_FREE, 0, generation, 0);
+
+	EXPECT_LIFE(.state = STATE(FREED), .generation = generation,
+		    .lives = 1, .frees = 1, .refused = 1);
+	EXPECT_DEVICE(.peak_bytes = SIZE, .allocs = 2, .frees = 2, .history = 1,
+		      .verdicts = { V(OK) = 4, V(DOUBLE_FREE) = 1 });
+}
+
+TEST_F(verdict, double_free_again_and_again)
+{
+	__u64 generation = NEW_LIFE(self->a);
+	int i;
+
+	EXPECT_FREE(self->a, OK, 0, generation, 0);
+	for (i = 0; i < 100; i++)
+		EXPECT_FREE(i & 1 ? self->b : self->a, DOUBLE_FREE, 0,
+			    generation, 0);
+	EXPECT_LIFE(.state = STATE(FREED), .generation = generation,
+		    .lives = 1, .frees = 1, .refused = 100);
+	EXPECT_DEVICE(.peak_bytes = SIZE, .allocs = 1, .frees = 1, .history = 1,
+		      .verdicts = { V(OK) = 2, V(DOUBLE_FREE) = 100 });
+}
+
+/* One id on eight devices, as the shards of a mesh buffer have. */
+TEST_F(verdict, double_free_of_a_mesh)
+{
+	__u64 device[8], generation[8];
+	int i;
+
+	for (i = 0; i < 8; i++) {
+		device[i] = bt_device();
+		generation[i] = NEW_LIFE(self->a, .device = device[i],
+					 .tag = 0xe5);
+	}
+	for (i = 0; i < 8; i++)
+		EXPECT_FREE(self->a, OK, 0, generation[i], 0,
+			    .device = device[i]);
+	for (i = 0; i < 8; i++)
+		EXPECT_FREE(self->a, DOUBLE_FREE, 0, generation[i], 0,
+			    .device = device[i]);
+	for (i = 0; i < 8; i++) {
+		self->device = device[i];
+		EXPECT_LIFE(.state = STATE(FREED), .generation = generation[i],
+			    .lives = 1, .frees = 1, .refused = 1, .tag = 0xe5);
+		EXPECT_DEVICE(.peak_bytes = SIZE, .allocs = 1, .frees = 1,
+			      .history = 1,
+			      .verdicts = { V(OK) = 2, V(DOUBLE_FREE) = 1 });
+	}
+}
+
+/* One address of the log lived 1,112 times: none of that is an error. */
+TEST_F(verdict, double_free_after_reuse)
+{
+	const unsigned int lives = 1112;
+	__u64 first = 0, last = 0;
+	unsigned int i;
+
+	for (i = 0; i < lives; i++) {
+		__u64 generation = NEW_LIFE(self->a);
+
+		EXPECT_LT(last, generation);
+		EXPECT_FREE(self->a, OK, 0, generation, 0);
+		first = first ?: generation;
+		last = generation;
+	}
+	EXPECT_DEVICE(.peak_bytes = SIZE, .allocs = lives, .frees = lives,
+		      .history = 1, .verdicts = { V(OK) = 2 * lives });
+	EXPECT_FREE(self->a, DOUBLE_FREE, 0, last, PROBABLE);
+	EXPECT_FREE(self->a, DOUBLE_FREE, 0, last, 0, .token = last);
+	/* In another block of generations, and of this key all the same */
+	EXPECT_FREE(self->a, DOUBLE_FREE, 0, last, PROBABLE | LOST,
+		    .token = first);
+	EXPECT_LIFE(.state = STATE(FREED), .generation = last, .lives = lives,
+		    .frees = lives, .refused = 3, .prev_state = STATE(FREED),
+		    .prev_generation = last - 1);
+	EXPECT_DEVICE(.peak_bytes = SIZE, .allocs = lives, .frees = lives,
+		      .history = 1,
+		      .verdicts = { V(OK) = 2 * lives, V(DOUBLE_FREE) = 3 });
+}
+
+TEST_F(verdict, double_free_is_certain_with_a_token)
+{
+	__u64 one = NEW_LIFE(self->a), two;
+
+	EXPECT_FREE(self->a, OK, 0, one, 0);
+	two = NEW_LIFE(self->a);
+	EXPECT_FREE(self->a, OK, 0, two, 0);
+
+	EXPECT_FREE(self->a, DOUBLE_FREE, 0, two, 0, .token = two);
+	EXPECT_FREE(self->a, DOUBLE_FREE, 0, two, 0, .token = one);
+	EXPECT_FREE(self->a, DOUBLE_FREE, 0, two, PROBABLE);
+	EXPECT_LIFE(.state = STATE(FREED), .generation = two, .lives = 2,
+		    .frees = 2, .refused = 3, .prev_state = STATE(FREED),
+		    .prev_generation = one);
+}
+
+/* This client has dropped its hold; another's keeps the life. */
+TEST_F(verdict, double_free_of_a_client)
+{
+	__u64 generation = NEW_LIFE(self->a);
+
+	EXPECT_ALLOC(self->b, OK, 2, generation);
+	EXPECT_FREE(self->a, OK, 1, generation, 0);
+	EXPECT_FREE(self->a, DOUBLE_FREE, 1, generation, 0);
+	EXPECT_FREE(self->a, DOUBLE_FREE, 1, generation, 0,
+		    .token = generation);
+	EXPECT_LIFE(.state = STATE(LIVE), .generation = generation, .refs = 1,
+		    .lives = 1, .refused = 2, .client = bt_client_id(self->b));
+	EXPECT_EQ(0, HELD(self->a));
+	EXPECT_EQ(1, HELD(self->b));
+	EXPECT_DEVICE(.live = 1, .bytes = SIZE, .peak_bytes = SIZE, .allocs = 2,
+		      .frees = 1,
+		      .verdicts = { V(OK) = 3, V(DOUBLE_FREE) = 2 });
+
+	/* It may hold again. */
+	EXPECT_ALLOC(self->a, OK, 2, generation);
+	EXPECT_FREE(self->a, OK, 1, generation, 0);
+	EXPECT_FREE(self->b, OK, 0, generation, 0);
+}
+
+TEST_F(verdict, double_free_by_one_who_never_held)
+{
+	__u64 generation = NEW_LIFE(self->a);
+
+	EXPECT_FREE(self->a, OK, 0, generation, 0);
+	EXPECT_FREE(self->b, DOUBLE_FREE, 0, generation, 0);
+}
+
+/* Three lives ago is further back than the record goes. */
+TEST_F(verdict, double_free_of_an_older_life)
+{
+	__u64 generation[4];
+	int i;
+
+	for (i = 0; i < 4; i++) {
+		generation[i] = NEW_LIFE(self->a);
+		EXPECT_FREE(self->a, OK, 0, generation[i], 0);
+	}
+	EXPECT_FREE(self->a, DOUBLE_FREE, 0, generation[3], PROBABLE | LOST,
+		    .token = generation[0]);
+	EXPECT_FREE(self->a, DOUBLE_FREE, 0, generation[3], PROBABLE | LOST,
+		    .token = generation[1]);
+	EXPECT_FREE(self->a, DOUBLE_FREE, 0, generation[3], 0,
+		    .token = generation[2]);
+	EXPECT_DEVICE(.peak_bytes = SIZE, .allocs = 4, .frees = 4, .history = 1,
+		      .verdicts = { V(OK) = 8, V(DOUBLE_FREE) = 3 });
+}
+
+/* ---- STALE_FREE ---------------------------------------------------------- */
+
+TEST_F(verdict, stale_free)
+{
+	__u64 one = NEW_LIFE(self->a), two;
+
+	EXPECT_FREE(self->a, OK, 0, one, 0);
+	two = NEW_LIFE(self->a);
+	EXPECT_FREE(self->a, STALE_FREE, 1, two, 0, .token = one);
+	EXPECT_LIFE(.state = STATE(LIVE), .generation = two, .refs = 1,
+		    .lives = 2, .frees = 1, .refused = 1,
+		    .prev_state = STATE(FREED), .prev_generation = one);
+	EXPECT_DEVICE(.live = 1, .bytes = SIZE, .peak_bytes = SIZE, .allocs = 2,
+		      .frees = 1, .verdicts = { V(OK) = 3, V(STALE_FREE) = 1 });
+	EXPECT_EQ(1, HELD(self->a));
+	/* The live one is its owner's as before. */
+	EXPECT_FREE(self->a, OK, 0, two, 0, .token = two);
+}
+
+TEST_F(verdict, stale_free_by_any_client)
+{
+	__u64 one = NEW_LIFE(self->a), two;
+
+	EXPECT_FREE(self->a, OK, 0, one, 0);
+	two = NEW_LIFE(self->b);
+	EXPECT_FREE(self->a, STALE_FREE, 1, two, 0, .token = one);
+	EXPECT_FREE(self->c, STALE_FREE, 1, two, 0, .token = one);
+	EXPECT_FREE(self->b, OK, 0, two, 0, .token = two);
+}
+
+TEST_F(verdict, stale_free_of_an_older_life)
+{
+	__u64 generation[4];
+	int i;
+
+	for (i = 0; i < 4; i++) {
+		generation[i] = NEW_LIFE(self->a);
+		if (i < 3)
+			EXPECT_FREE(self->a, OK, 0, generation[i], 0);
+	}
+	EXPECT_FREE(self->a, STALE_FREE, 1, generation[3], PROBABLE | LOST,
+		    .token = generation[0]);
+	EXPECT_FREE(self->a, STALE_FREE, 1, generation[3], PROBABLE | LOST,
+		    .token = generation[1]);
+	EXPECT_FREE(self->a, STALE_FREE, 1, generation[3], 0,
+		    .token = generation[2]);
+	EXPECT_LIFE(.state = STATE(LIVE), .generation = generation[3],
+		    .refs = 1, .lives = 4, .frees = 3, .refused = 3,
+		    .prev_state = STATE(FREED),
+		    .prev_generation = generation[2]);
+}
+
+/* Without a token a late free of the old life looks like the owner's. */
+TEST_F(verdict, stale_free_needs_a_token)
+{
+	__u64 one = NEW_LIFE(self->a), two;
+
+	EXPECT_FREE(self->a, OK, 0, one, 0);
+	two = NEW_LIFE(self->a);
+	EXPECT_FREE(self->a, OK, 0, two, 0);
+	EXPECT_FREE(self->a, DOUBLE_FREE, 0, two, PROBABLE);
+}
+
+/* ---- FOREIGN_FREE -------------------------------------------------------- */
+
+TEST_F(verdict, foreign_free)
+{
+	__u64 generation = NEW_LIFE(self->a);
+
+	EXPECT_FREE(self->b, FOREIGN_FREE, 1, generation, 0);
+	EXPECT_FREE(self->b, FOREIGN_FREE, 1, generation, 0,
+		    .token = generation);
+	EXPECT_LIFE(.state = STATE(LIVE), .generation = generation, .refs = 1,
+		    .lives = 1, .refused = 2);
+	EXPECT_DEVICE(.live = 1, .bytes = SIZE, .peak_bytes = SIZE, .allocs = 1,
+		      .verdicts = { V(OK) = 1, V(FOREIGN_FREE) = 2 });
+	EXPECT_FREE(self->a, OK, 0, generation, 0);
+}
+
+/* Having held an earlier life is not having held this one. */
+TEST_F(verdict, foreign_free_after_an_earlier_hold)
+{
+	__u64 one = NEW_LIFE(self->b), two;
+
+	EXPECT_FREE(self->b, OK, 0, one, 0);
+	two = NEW_LIFE(self->a);
+	EXPECT_FREE(self->b, FOREIGN_FREE, 1, two, PROBABLE);
+	EXPECT_FREE(self->b, FOREIGN_FREE, 1, two, 0, .token = two);
+	EXPECT_LIFE(.state = STATE(LIVE), .generation = two, .refs = 1,
+		    .lives = 2, .frees = 1, .refused = 2,
+		    .prev_state = STATE(FREED), .prev_generation = one);
+}
+
+TEST_F(verdict, foreign_free_by_another_process)
+{
+	__u64 generation = NEW_LIFE(self->a);
+	pid_t pid = bt_fork();
+
+	if (!pid) {
+		int fd = bt_open_as(variant->flags);
+
+		ASSERT_LE(0, fd);
+		EXPECT_FREE(fd, FOREIGN_FREE, 1, generation, 0);
+		_exit(0);
+	}
+	EXPECT_EQ(0, bt_reap(pid));
+	EXPECT_LIFE(.state = STATE(LIVE), .generation = generation, .refs = 1,
+		    .lives = 1, .refused = 1);
+	EXPECT_DEVICE(.live = 1, .bytes = SIZE, .peak_bytes = SIZE, .allocs = 1,
+		      .verdicts = { V(OK) = 1, V(FOREIGN_FREE) = 1 });
+}
+
+/* ---- FREE_AFTER_EXIT and LEAK -------------------------------------------- */
+
+TEST_F(verdict, free_after_exit)
+{
+	__u64 generation = NEW_LIFE(self->b, .tag = 3);
+
+	close(self->b);
+	EXPECT_LIFE(.state = STATE(EXITED), .generation = generation,
+		    .lives = 1, .tag = 3);
+	EXPECT_DEVICE(.peak_bytes = SIZE, .allocs = 1, .history = 1,
+		      .verdicts = { V(OK) = 1, V(LEAK) = 1 });
+	EXPECT_FREE(self->a, FREE_AFTER_EXIT, 0, generation, 0);
+	EXPECT_FREE(self->a, FREE_AFTER_EXIT, 0, generation, 0,
+		    .token = generation);
+	EXPECT_LIFE(.state = STATE(EXITED), .generation = generation,
+		    .lives = 1, .refused = 2, .tag = 3);
+	EXPECT_DEVICE(.peak_bytes = SIZE, .allocs = 1, .history = 1,
+		      .verdicts = { V(OK) = 1, V(LEAK) = 1,
+				    V(FREE_AFTER_EXIT) = 2 });
+	self->b = -1;
+}
+
+TEST_F(verdict, free_after_a_kill)
+{
+	struct bufftrack_stat stat;
+	struct bt_pipe up;
+	__u64 generation, client, until;
+	pid_t pid;
+
+	ASSERT_EQ(0, bt_pipe(&up));
+	pid = bt_fork();
+	if (!pid) {
+		int fd = bt_open_as(variant->flags);
+
+		ASSERT_LE(0, fd);
+		generation = NEW_LIFE(fd);
+		EXPECT_ALLOC(fd, OK, 2, generation);
+		bt_send(&up, generation);
+		bt_send(&up, bt_client_id(fd));
+		pause();
+		_exit(1);
+	}
+	generation = bt_receive(&up);
+	client = bt_receive(&up);
+	EXPECT_LIFE(.state = STATE(LIVE), .generation = generation, .refs = 2,
+		    .lives = 1, .alloc = { .pid = pid }, .client = client);
+	ASSERT_EQ(0, kill(pid, SIGKILL));
+	/* Not by waitpid(): the hold goes with the process, not with its zombie. */
+	until = bt_now() + 2000000000ULL;
+	do {
+		ASSERT_EQ(0, bt_stat(self->a, BUFFTRACK_STAT_DEVICE,
+				     self->device, 0, &stat));
+	} while (stat.live && bt_now() < until);
+	EXPECT_EQ(0, stat.live);
+	EXPECT_EQ(128 + SIGKILL, bt_reap(pid));
+	EXPECT_LIFE(.state = STATE(EXITED), .generation = generation,
+		    .lives = 1, .alloc = { .pid = pid, .exited = 1 },
+		    .end = { .pid = pid, .exited = 1 });
+	EXPECT_FREE(self->a, FREE_AFTER_EXIT, 0, generation, 0);
+	EXPECT_DEVICE(.peak_bytes = SIZE, .allocs = 2, .history = 1,
+		      .verdicts = { V(OK) = 2, V(LEAK) = 1,
+				    V(FREE_AFTER_EXIT) = 1 });
+}
+
+/* The holds of one go, those of the others stay. */
+TEST_F(verdict, leak_beside_other_holders)
+{
+	__u64 generation = NEW_LIFE(self->b);
+
+	EXPECT_ALLOC(self->b, OK, 2, generation);
+	EXPECT_ALLOC(self->a, OK, 3, generation);
+	EXPECT_ALLOC(self->b, OK, 4, generation);
+	close(self->b);
+	self->b = -1;
+	EXPECT_LIFE(.state = STATE(LIVE), .generation = generation, .refs = 1,
+		    .lives = 1);
+	EXPECT_DEVICE(.live = 1, .bytes = SIZE, .peak_bytes = SIZE, .allocs = 4,
+		      .verdicts = { V(OK) = 4, V(LEAK) = 1 });
+	EXPECT_FREE(self->a, OK, 0, generation, 0);
+	EXPECT_FREE(self->a, DOUBLE_FREE, 0, generation, 0);
+}
+
+TEST_F(verdict, leak_counts_lives)
+{
+	__u64 generation[5];
+	int i;
+
+	for (i = 0; i < 5; i++) {
+		generation[i] = NEW_LIFE(self->b, .buffer = 0x1000 + i);
+		if (i & 1)
+			EXPECT_ALLOC(self->b, OK, 2, generation[i],
+				     .buffer = 0x1000 + i);
+	}
+	/* One that was freed is no leak. */
+	EXPECT_FREE(self->b, OK, 0, generation[0], 0, .buffer = 0x1000);
+	close(self->b);
+	self->b = -1;
+	EXPECT_DEVICE(.peak_bytes = 5 * SIZE, .allocs = 7, .frees = 1,
+		      .history = 5, .verdicts = { V(OK) = 8, V(LEAK) = 4 });
+	EXPECT_LIFE_OF(0x1000, .state = STATE(FREED),
+		       .generation = generation[0], .lives = 1, .frees = 1);
+	for (i = 1; i < 5; i++)
+		EXPECT_LIFE_OF(0x1000 + i, .state = STATE(EXITED),
+			       .generation = generation[i], .lives = 1);
+}
+
+TEST_F(verdict, leak_of_nothing)
+{
+	__u64 generation = NEW_LIFE(self->b);
+
+	EXPECT_ALLOC(self->a, OK, 2, generation);
+	EXPECT_FREE(self->b, OK, 1, generation, 0);
+	close(self->b);
+	self->b = -1;
+	EXPECT_LIFE(.state = STATE(LIVE), .generation = generation, .refs = 1,
+		    .lives = 1);
+	EXPECT_DEVICE(.live = 1, .bytes = SIZE, .peak_bytes = SIZE, .allocs = 2,
+		      .frees = 1, .verdicts = { V(OK) = 3 });
+}
+
+TEST_F(verdict, reuse_after_exit)
+{
+	__u64 one = NEW_LIFE(self->b), two;
+
+	close(self->b);
+	self->b = -1;
+	two = NEW_LIFE(self->a);
+	EXPECT_LIFE(.state = STATE(LIVE), .generation = two, .refs = 1,
+		    .lives = 2, .prev_state = STATE(EXITED),
+		    .prev_generation = one);
+	EXPECT_FREE(self->a, STALE_FREE, 1, two, 0, .token = one);
+	EXPECT_FREE(self->a, OK, 0, two, 0);
+	/* The life that the token names ended by an exit, not by a free. */
+	EXPECT_FREE(self->a, FREE_AFTER_EXIT, 0, two, 0, .token = one);
+	EXPECT_FREE(self->a, DOUBLE_FREE, 0, two, PROBABLE);
+}
+
+/* ---- UNKNOWN_FREE and the history ---------------------------------------- */
+
+TEST_F(verdict, unknown_free)
+{
+	__u64 generation = NEW_LIFE(self->a);
+
+	EXPECT_FREE(self->a, UNKNOWN_FREE, 0, 0, 0, .buffer = 0x77);
+	EXPECT_FREE(self->a, UNKNOWN_FREE, 0, 0, 0, .buffer = 0x77,
+		    .token = generation);
+	/* The same number in another space is another key. */
+	EXPECT_FREE(self->a, UNKNOWN_FREE, 0, 0, 0, .space = 6);
+	EXPECT_NO_RECORD(0x77);
+	EXPECT_LIFE(.state = STATE(LIVE), .generation = generation, .refs = 1,
+		    .lives = 1);
+	EXPECT_DEVICE(.live = 1, .bytes = SIZE, .peak_bytes = SIZE, .allocs = 1,
+		      .verdicts = { V(OK) = 1, V(UNKNOWN_FREE) = 3 });
+}
+
+TEST_F(verdict, unknown_free_on_an_unknown_device)
+{
+	struct bufftrack_stat before, after;
+
+	ASSERT_EQ(0, bt_stat(self->a, BUFFTRACK_STAT_ALL, 0, 0, &before));
+	EXPECT_FREE(self->a, UNKNOWN_FREE, 0, 0, 0);
+	EXPECT_FREE(self->a, UNKNOWN_FREE, 0, 0, 0, .token = 1);
+	ASSERT_EQ(0, bt_stat(self->a, BUFFTRACK_STAT_ALL, 0, 0, &after));
+	EXPECT_EQ(before.verdicts[BUFFTRACK_UNKNOWN_FREE] + 2,
+		  after.verdicts[BUFFTRACK_UNKNOWN_FREE]);
+	EXPECT_EQ(before.live, after.live);
+	EXPECT_EQ(before.history, after.history);
+}
+
+TEST_F(verdict, unknown_free_of_a_token_never_had)
+{
+	__u64 other = NEW_LIFE(self->a, .buffer = 0x77);
+	__u64 generation = NEW_LIFE(self->a);
+	const __u64 never[] = { generation + 1, generation - 1, other,
+				generation + 1024, ~0ULL };
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(never); i++)
+		EXPECT_FREE(self->a, UNKNOWN_FREE, 1, generation, 0,
+			    .token = never[i]);
+	EXPECT_LIFE(.state = STATE(LIVE), .generation = generation, .refs = 1,
+		    .lives = 1, .refused = ARRAY_SIZE(never));
+	EXPECT_FREE(self->a, OK, 0, generation, 0);
+	for (i = 0; i < ARRAY_SIZE(never); i++)
+		EXPECT_FREE(self->a, UNKNOWN_FREE, 0, generation, 0,
+			    .token = never[i]);
+	EXPECT_DEVICE(.live = 1, .bytes = SIZE, .peak_bytes = 2 * SIZE,
+		      .allocs = 2, .frees = 1, .history = 1,
+		      .verdicts = { V(OK) = 3,
+				    V(UNKNOWN_FREE) = 2 * ARRAY_SIZE(never) });
+}
+
+TEST_F(verdict, unknown_free_with_history_lost)
+{
+	__u64 generation[5];
+	int i;
+
+	ASSERT_EQ(0, bt_parameter("history", 4, NULL));
+	for (i = 0; i < 5; i++) {
+		generation[i] = NEW_LIFE(self->a, .buffer = 0x1000 + i);
+		EXPECT_FREE(self->a, OK, 0, generation[i], 0,
+			    .buffer = 0x1000 + i);
+	}
+	EXPECT_NO_RECORD(0x1000);
+	EXPECT_FREE(self->a, UNKNOWN_FREE, 0, 0, PROBABLE | LOST,
+		    .buffer = 0x1000);
+	EXPECT_FREE(self->a, UNKNOWN_FREE, 0, 0, PROBABLE | LOST,
+		    .buffer = 0x1000, .token = generation[0]);
+	/* Of any key of the device, though this one never was */
+	EXPECT_FREE(self->a, UNKNOWN_FREE, 0, 0, PROBABLE | LOST,
+		    .buffer = 0x77);
+	/* A key with a record might have had lives before it. */
+	EXPECT_FREE(self->a, DOUBLE_FREE, 0, generation[1], PROBABLE,
+		    .buffer = 0x1001);
+	EXPECT_FREE(self->a, DOUBLE_FREE, 0, generation[1], 0,
+		    .buffer = 0x1001, .token = generation[1]);
+	/* This token may have been a forgotten life's of this very key. */
+	EXPECT_FREE(self->a, DOUBLE_FREE, 0, generation[4], PROBABLE | LOST,
+		    .buffer = 0x1004, .token = generation[0]);
+	EXPECT_FREE(self->a, UNKNOWN_FREE, 0, generation[1], 0,
+		    .buffer = 0x1001, .token = generation[4]);
+	EXPECT_DEVICE(.peak_bytes = SIZE, .allocs = 5, .frees = 5, .history = 4,
+		      .evicted = 1,
+		      .verdicts = { V(OK) = 10, V(DOUBLE_FREE) = 3,
+				    V(UNKNOWN_FREE) = 4 });
+}
+
+/* A loss on one device says nothing of another. */
+TEST_F(verdict, history_lost_is_of_the_device)
+{
+	int i;
+
+	ASSERT_EQ(0, bt_parameter("history", 1, NULL));
+	for (i = 0; i < 3; i++) {
+		NEW_LIFE(self->a, .buffer = 0x1000 + i);
+		EXPECT_FREE(self->a, OK, 0, ANY, 0, .buffer = 0x1000 + i);
+	}
+	EXPECT_FREE(self->a, UNKNOWN_FREE, 0, 0, PROBABLE | LOST,
+		    .buffer = 0x1000);
+	self->device = bt_device();
+	NEW_LIFE(self->a);
+	EXPECT_FREE(self->a, UNKNOWN_FREE, 0, 0, 0, .buffer = 0x1000);
+}
+
+TEST_F(verdict, no_history_at_all)
+{
+	__u64 generation;
+
+	ASSERT_EQ(0, bt_parameter("history", 0, NULL));
+	generation = NEW_LIFE(self->a);
+	EXPECT_FREE(self->a, OK, 0, generation, 0);
+	EXPECT_NO_RECORD(BUFFER);
+	EXPECT_FREE(self->a, UNKNOWN_FREE, 0, 0, PROBABLE | LOST);
+	EXPECT_DEVICE(.peak_bytes = SIZE, .allocs = 1, .frees = 1, .evicted = 1,
+		      .verdicts = { V(OK) = 2, V(UNKNOWN_FREE) = 1 });
+}
+
+/* The one that ended longest ago goes first, whatever shard it is in. */
+TEST_F(verdict, history_oldest_out_first)
+{
+	enum { KEYS = 64, KEPT = 8 };
+	int i, age;
+
+	ASSERT_EQ(0, bt_parameter("history", KEPT, NULL));
+	for (i = 0; i < KEYS; i++)
+		NEW_LIFE(self->a, .buffer = 0x1000 + i * 64);
+	for (i = 0; i < KEYS; i++) {
+		/* 37 and 64 have no common factor: an order of its own */
+		EXPECT_FREE(self->a, OK, 0, ANY, 0,
+			    .buffer = 0x1000 + i * 37 % KEYS * 64);
+		for (age = 0; age <= i; age++) {
+			__u64 buffer = 0x1000 + (i - age) * 37 % KEYS * 64;
+			struct bufftrack_life life;
+			int rc = bt_life(self->a, self->device, BT_SPACE,
+					 buffer, &life);
+
+			ASSERT_EQ(age < KEPT ? 0 : -ENOENT, rc)
+				TH_LOG("%d ended, one of age %d", i + 1, age);
+		}
+	}
+	EXPECT_DEVICE(.peak_bytes = KEYS * SIZE, .allocs = KEYS, .frees = KEYS,
+		      .history = KEPT, .evicted = KEYS - KEPT,
+		      .verdicts = { V(OK) = 2 * KEYS });
+}
+
+/* A key that lives again is no tombstone, and ends as the youngest. */
+TEST_F(verdict, history_after_a_revival)
+{
+	int i;
+
+	ASSERT_EQ(0, bt_parameter("history", 4, NULL));
+	for (i = 0; i < 4; i++) {
+		NEW_LIFE(self->a, .buffer = 0x1000 + i);
+		EXPECT_FREE(self->a, OK, 0, ANY, 0, .buffer = 0x1000 + i);
+	}
+	NEW_LIFE(self->a, .buffer = 0x1000);
+	NEW_LIFE(self->a, .buffer = 0x1004);
+	EXPECT_FREE(self->a, OK, 0, ANY, 0, .buffer = 0x1004);
+	EXPECT_DEVICE(.live = 1, .bytes = SIZE, .peak_bytes = 2 * SIZE,
+		      .allocs = 6, .frees = 5, .history = 4,
+		      .verdicts = { V(OK) = 11 });
+	EXPECT_FREE(self->a, OK, 0, ANY, 0, .buffer = 0x1000);
+	EXPECT_NO_RECORD(0x1001);
+	EXPECT_DEVICE(.peak_bytes = 2 * SIZE, .allocs = 6, .frees = 6,
+		      .history = 4, .evicted = 1,
+		      .verdicts = { V(OK) = 12 });
+	EXPECT_FREE(self->a, DOUBLE_FREE, 0, ANY, PROBABLE, .buffer = 0x1000);
+}
+
+/* ---- MISSED_FREE --------------------------------------------------------- */
+
+TEST_F(verdict, missed_free)
+{
+	__u64 one = NEW_LIFE(self->a, .flags = BUFFTRACK_F_EXCLUSIVE), two;
+
+	EXPECT_ALLOC(self->a, MISSED_FREE, 1, ANY, .size = 3 * SIZE, .tag = 9,
+		     .flags = BUFFTRACK_F_EXCLUSIVE);
+	two = self->op.generation;
+	EXPECT_LT(one, two);
+	EXPECT_LIFE(.state = STATE(LIVE), .generation = two, .refs = 1,
+		    .lives = 2, .prev_state = STATE(MISSED), .size = 3 * SIZE,
+		    .prev_generation = one, .tag = 9,
+		    .flags = BUFFTRACK_F_EXCLUSIVE);
+	EXPECT_EQ(1, HELD(self->a));
+	EXPECT_DEVICE(.live = 1, .bytes = 3 * SIZE, .peak_bytes = 3 * SIZE,
+		      .allocs = 2,
+		      .verdicts = { V(OK) = 1, V(MISSED_FREE) = 1 });
+
+	/* The free that did not come in time */
+	EXPECT_FREE(self->a, STALE_FREE, 1, two, 0, .token = one);
+	EXPECT_FREE(self->a, OK, 0, two, 0, .token = two);
+	EXPECT_FREE(self->a, STALE_FREE, 0, two, 0, .token = one);
+	EXPECT_FREE(self->a, DOUBLE_FREE, 0, two, PROBABLE);
+}
+
+TEST_F(verdict, missed_free_by_another_client)
+{
+	__u64 one = NEW_LIFE(self->a), two;
+
+	EXPECT_ALLOC(self->c, OK, 2, one);
+	EXPECT_ALLOC(self->a, OK, 3, one);
+	EXPECT_ALLOC(self->b, MISSED_FREE, 1, ANY,
+		     .flags = BUFFTRACK_F_EXCLUSIVE);
+	two = self->op.generation;
+	EXPECT_EQ(0, HELD(self->a));
+	EXPECT_EQ(1, HELD(self->b));
+	EXPECT_EQ(0, HELD(self->c));
+	EXPECT_FREE(self->a, FOREIGN_FREE, 1, two, PROBABLE);
+	EXPECT_FREE(self->c, STALE_FREE, 1, two, 0, .token = one);
+	EXPECT_LIFE(.state = STATE(LIVE), .generation = two, .refs = 1,
+		    .lives = 2, .prev_state = STATE(MISSED), .refused = 2,
+		    .prev_generation = one, .client = bt_client_id(self->b),
+		    .flags = BUFFTRACK_F_EXCLUSIVE);
+	EXPECT_FREE(self->b, OK, 0, two, 0);
+	/* What was held of the life that ended is no leak. */
+	close(self->c);
+	self->c = -1;
+	EXPECT_DEVICE(.peak_bytes = SIZE, .allocs = 4, .frees = 1, .history = 1,
+		      .verdicts = { V(OK) = 4, V(MISSED_FREE) = 1,
+				    V(FOREIGN_FREE) = 1, V(STALE_FREE) = 1 });
+}
+
+TEST_F(verdict, exclusive_of_a_dead_key)
+{
+	__u64 one = NEW_LIFE(self->a), two;
+
+	EXPECT_FREE(self->a, OK, 0, one, 0);
+	two = NEW_LIFE(self->a, .flags = BUFFTRACK_F_EXCLUSIVE);
+	EXPECT_LIFE(.state = STATE(LIVE), .generation = two, .refs = 1,
+		    .lives = 2, .frees = 1, .prev_state = STATE(FREED),
+		    .prev_generation = one, .flags = BUFFTRACK_F_EXCLUSIVE);
+	/* It rules this call, not those that come later. */
+	EXPECT_ALLOC(self->a, OK, 2, two);
+	EXPECT_DEVICE(.live = 1, .bytes = SIZE, .peak_bytes = SIZE, .allocs = 3,
+		      .frees = 1, .verdicts = { V(OK) = 4 });
+}
+
+/* ---- SHARED -------------------------------------------------------------- */
+
+TEST_F(verdict, shared_freed_by_another)
+{
+	__u64 generation = NEW_LIFE(self->a, .flags = BUFFTRACK_F_SHARED);
+
+	EXPECT_FREE(self->b, OK, 0, generation, 0);
+	EXPECT_EQ(0, HELD(self->a));
+	EXPECT_LIFE(.state = STATE(FREED), .generation = generation,
+		    .lives = 1, .frees = 1, .flags = BUFFTRACK_F_SHARED);
+	EXPECT_FREE(self->a, DOUBLE_FREE, 0, generation, 0);
+}
+
+TEST_F(verdict, shared_own_hold_first)
+{
+	__u64 generation = NEW_LIFE(self->a, .flags = BUFFTRACK_F_SHARED);
+
+	EXPECT_ALLOC(self->a, OK, 2, generation);
+	EXPECT_ALLOC(self->b, OK, 3, generation);
+	EXPECT_FREE(self->b, OK, 2, generation, 0);
+	EXPECT_EQ(1, HELD(self->a));
+	EXPECT_EQ(0, HELD(self->b));
+	/* It has none left: the oldest holder's now, which is no error. */
+	EXPECT_FREE(self->b, OK, 1, generation, 0);
+	EXPECT_EQ(1, HELD(self->a));
+	EXPECT_FREE(self->b, OK, 0, generation, 0);
+	EXPECT_EQ(0, HELD(self->a));
+	EXPECT_DEVICE(.peak_bytes = SIZE, .allocs = 3, .frees = 3, .history = 1,
+		      .verdicts = { V(OK) = 6 });
+}
+
+TEST_F(verdict, shared_oldest_holder_next)
+{
+	__u64 generation = NEW_LIFE(self->b, .flags = BUFFTRACK_F_SHARED);
+	int d = bt_open_as(variant->flags);
+
+	ASSERT_LE(0, d);
+	EXPECT_ALLOC(self->c, OK, 2, generation);
+	EXPECT_ALLOC(self->a, OK, 3, generation);
+	EXPECT_FREE(d, OK, 2, generation, 0);
+	EXPECT_EQ(0, HELD(self->b));
+	EXPECT_EQ(1, HELD(self->c));
+	EXPECT_EQ(1, HELD(self->a));
+	EXPECT_FREE(d, OK, 1, generation, 0);
+	EXPECT_EQ(0, HELD(self->c));
+	EXPECT_EQ(1, HELD(self->a));
+	EXPECT_LIFE(.state = STATE(LIVE), .generation = generation, .refs = 1,
+		    .lives = 1, .flags = BUFFTRACK_F_SHARED);
+	EXPECT_FREE(d, OK, 0, generation, 0);
+	EXPECT_EQ(0, HELD(self->a));
+	close(d);
+}
+
+/* The first ALLOC's flags rule. */
+TEST_F(verdict, shared_too_late)
+{
+	__u64 generation = NEW_LIFE(self->a);
+
+	EXPECT_ALLOC(self->b, OK, 2, generation, .flags = BUFFTRACK_F_SHARED);
+	EXPECT_FREE(self->c, FOREIGN_FREE, 2, generation, 0);
+	EXPECT_LIFE(.state = STATE(LIVE), .generation = generation, .refs = 2,
+		    .lives = 1, .refused = 1);
+}
+
+TEST_F(verdict, shared_ends_with_its_life)
+{
+	__u64 one = NEW_LIFE(self->a, .flags = BUFFTRACK_F_SHARED), two;
+
+	EXPECT_FREE(self->b, OK, 0, one, 0);
+	two = NEW_LIFE(self->a);
+	EXPECT_FREE(self->b, FOREIGN_FREE, 1, two, PROBABLE);
+}
+
+TEST_F(verdict, shared_is_stale_too)
+{
+	__u64 one = NEW_LIFE(self->a), two;
+
+	EXPECT_FREE(self->a, OK, 0, one, 0);
+	two = NEW_LIFE(self->a, .flags = BUFFTRACK_F_SHARED);
+	EXPECT_FREE(self->b, STALE_FREE, 1, two, 0, .token = one);
+	EXPECT_EQ(1, HELD(self->a));
+}
+
+/* ---- PRIVATE ------------------------------------------------------------- */
+
+TEST_F(verdict, private_clients_never_meet)
+{
+	int p = bt_open_as(variant->flags | BUFFTRACK_CLIENT_PRIVATE);
+	int q = bt_open_as(variant->flags | BUFFTRACK_CLIENT_PRIVATE);
+	__u64 one, two, three;
+
+	ASSERT_LE(0, p);
+	ASSERT_LE(0, q);
+	one = NEW_LIFE(p);
+	two = NEW_LIFE(q);
+	three = NEW_LIFE(self->a);
+	EXPECT_NE(one, two);
+	EXPECT_NE(two, three);
+	EXPECT_DEVICE(.live = 3, .bytes = 3 * SIZE, .peak_bytes = 3 * SIZE,
+		      .allocs = 3, .verdicts = { V(OK) = 3 });
+
+	EXPECT_FREE(p, OK, 0, one, 0);
+	EXPECT_FREE(p, DOUBLE_FREE, 0, one, 0);
+	EXPECT_FREE(self->b, FOREIGN_FREE, 1, three, 0);
+	EXPECT_FREE(q, OK, 0, two, 0);
+	EXPECT_FREE(self->a, OK, 0, three, 0);
+	/* A token of another's is one that this key never had. */
+	EXPECT_FREE(p, UNKNOWN_FREE, 0, one, 0, .token = three);
+	EXPECT_DEVICE(.peak_bytes = 3 * SIZE, .allocs = 3, .frees = 3,
+		      .history = 3,
+		      .verdicts = { V(OK) = 6, V(DOUBLE_FREE) = 1,
+				    V(FOREIGN_FREE) = 1, V(UNKNOWN_FREE) = 1 });
+	close(p);
+	close(q);
+}
+
+TEST_F(verdict, private_unknown_to_others)
+{
+	int p = bt_open_as(variant->flags | BUFFTRACK_CLIENT_PRIVATE);
+	int q = bt_open_as(variant->flags | BUFFTRACK_CLIENT_PRIVATE);
+
+	ASSERT_LE(0, p);
+	ASSERT_LE(0, q);
+	NEW_LIFE(p);
+	EXPECT_FREE(self->a, UNKNOWN_FREE, 0, 0, 0);
+	EXPECT_FREE(q, UNKNOWN_FREE, 0, 0, 0);
+	EXPECT_ALLOC(self->a, DANGLING_VIEW, 0, 0, .flags = BUFFTRACK_F_VIEW);
+	EXPECT_EQ(1, HELD(p));
+	close(p);
+	close(q);
+}
+
+TEST_F(verdict, private_gone_at_exit)
+{
+	int p = bt_open_as(variant->flags | BUFFTRACK_CLIENT_PRIVATE);
+	struct bufftrack_list filter = {
+		.flags = BUFFTRACK_LIST_DEVICE | BUFFTRACK_LIST_DEAD,
+		.device = self->device,
+	};
+	struct bufftrack_stat stat;
+	struct bufftrack_life life;
+
+	ASSERT_LE(0, p);
+	NEW_LIFE(self->a, .buffer = 0x77);
+	NEW_LIFE(p);
+	NEW_LIFE(p, .buffer = 0x78);
+	EXPECT_FREE(p, OK, 0, ANY, 0, .buffer = 0x78);
+	ASSERT_EQ(0, bt_life(p, self->device, BT_SPACE, BUFFER, &life));
+	EXPECT_EQ(BUFFTRACK_LIFE_PRIVATE, life.flags);
+	EXPECT_EQ(bt_client_id(p), life.client);
+	close(p);
+	EXPECT_EQ(1, bt_count(self->a, filter));
+	ASSERT_EQ(0, bt_stat(self->a, BUFFTRACK_STAT_DEVICE, self->device, 0,
+			     &stat));
+	EXPECT_EQ(1, stat.live);
+	EXPECT_EQ(SIZE, stat.bytes);
+	EXPECT_EQ(0, stat.history);
+	EXPECT_EQ(1, stat.verdicts[BUFFTRACK_LEAK]);
+	/* Nothing that others could have met was lost. */
+	EXPECT_FREE(self->a, UNKNOWN_FREE, 0, 0, 0);
+}
+
+/* ---- VIEW and DANGLING_VIEW ---------------------------------------------- */
+
+#define VIEW	.flags = BUFFTRACK_F_VIEW
+
+TEST_F(verdict, view)
+{
+	__u64 generation = NEW_LIFE(self->a);
+
+	EXPECT_ALLOC(self->a, OK, 1, generation, VIEW);
+	/* Of a part of it; by one who holds nothing */
+	EXPECT_ALLOC(self->b, OK, 1, generation, VIEW, .size = 16);
+	EXPECT_EQ(0, HELD(self->b));
+	EXPECT_LIFE(.state = STATE(LIVE), .generation = generation, .refs = 1,
+		    .views = 2, .lives = 1);
+	EXPECT_FREE(self->b, OK, 1, generation, 0, VIEW);
+	EXPECT_FREE(self->a, OK, 1, generation, 0, VIEW, .token = generation);
+	EXPECT_LIFE(.state = STATE(LIVE), .generation = generation, .refs = 1,
+		    .lives = 1);
+	/* One too many, and of another life: no error, and no change */
+	EXPECT_FREE(self->a, OK, 1, generation, 0, VIEW);
+	EXPECT_ALLOC(self->a, OK, 1, generation, VIEW);
+	EXPECT_FREE(self->a, OK, 1, generation, 0, VIEW,
+		    .token = generation + 1);
+	EXPECT_LIFE(.state = STATE(LIVE), .generation = generation, .refs = 1,
+		    .views = 1, .lives = 1);
+	EXPECT_DEVICE(.live = 1, .bytes = SIZE, .peak_bytes = SIZE, .allocs = 1,
+		      .verdicts = { V(OK) = 8 });
+}
+
+TEST_F(verdict, view_of_a_dead_key)
+{
+	__u64 generation = NEW_LIFE(self->a);
+
+	EXPECT_ALLOC(self->a, OK, 1, generation, VIEW);
+	EXPECT_FREE(self->a, OK, 0, generation, 0);
+	EXPECT_FREE(self->a, OK, 0, generation, 0, VIEW);
+	EXPECT_ALLOC(self->a, DANGLING_VIEW, 0, generation, VIEW);
+	EXPECT_ALLOC(self->b, DANGLING_VIEW, 0, generation, VIEW);
+	EXPECT_DEVICE(.peak_bytes = SIZE, .allocs = 1, .frees = 1, .history = 1,
+		      .verdicts = { V(OK) = 4, V(DANGLING_VIEW) = 2 });
+	/* A new life has none of the old one's views. */
+	generation = NEW_LIFE(self->a);
+	EXPECT_ALLOC(self->a, OK, 1, generation, VIEW);
+	EXPECT_FREE(self->a, OK, 1, generation, 0, VIEW);
+	EXPECT_FREE(self->a, OK, 0, generation, 0);
+}
+
+TEST_F(verdict, view_of_an_unknown_key)
+{
+	NEW_LIFE(self->a);
+	EXPECT_ALLOC(self->a, DANGLING_VIEW, 0, 0, VIEW, .buffer = 0x77);
+	EXPECT_FREE(self->a, OK, 0, 0, 0, VIEW, .buffer = 0x77);
+	EXPECT_NO_RECORD(0x77);
+	EXPECT_DEVICE(.live = 1, .bytes = SIZE, .peak_bytes = SIZE, .allocs = 1,
+		      .verdicts = { V(OK) = 2, V(DANGLING_VIEW) = 1 });
+}
+
+/* ---- SIZE_MISMATCH ------------------------------------------------------- */
+
+TEST_F(verdict, size_mismatch_of_an_alloc)
+{
+	__u64 generation = NEW_LIFE(self->a);
+
+	EXPECT_ALLOC(self->b, SIZE_MISMATCH, 2, generation, .size = 1);
+	EXPECT_LIFE(.state = STATE(LIVE), .generation = generation, .refs = 2,
+		    .lives = 1);
+	EXPECT_EQ(1, HELD(self->b));
+	EXPECT_DEVICE(.live = 1, .bytes = SIZE, .peak_bytes = SIZE, .allocs = 2,
+		      .verdicts = { V(OK) = 1, V(SIZE_MISMATCH) = 1 });
+	EXPECT_FREE(self->b, OK, 1, generation, 0);
+	EXPECT_FREE(self->a, OK, 0, generation, 0, .size = SIZE);
+}
+
+TEST_F(verdict, size_mismatch_of_a_free)
+{
+	__u64 generation = NEW_LIFE(self->a);
+
+	EXPECT_ALLOC(self->a, OK, 2, generation);
+	EXPECT_FREE(self->a, SIZE_MISMATCH, 1, generation, 0, .size = 1);
+	EXPECT_FREE(self->a, SIZE_MISMATCH, 0, generation, 0, .size = ~0ULL);
+	EXPECT_LIFE(.state = STATE(FREED), .generation = generation,
+		    .lives = 1, .frees = 1);
+	EXPECT_DEVICE(.peak_bytes = SIZE, .allocs = 2, .frees = 2, .history = 1,
+		      .verdicts = { V(OK) = 2, V(SIZE_MISMATCH) = 2 });
+	/* A refused free is what it is, whatever its size. */
+	EXPECT_FREE(self->a, DOUBLE_FREE, 0, generation, 0, .size = 1);
+}
+
+TEST_F(verdict, size_may_change_with_the_life)
+{
+	__u64 one = NEW_LIFE(self->a), two;
+
+	EXPECT_FREE(self->a, OK, 0, one, 0);
+	two = NEW_LIFE(self->a, .size = 1);
+	EXPECT_FREE(self->a, OK, 0, two, 0, .size = 1);
+	EXPECT_LIFE(.state = STATE(FREED), .generation = two, .lives = 2,
+		    .frees = 2, .size = 1, .prev_state = STATE(FREED),
+		    .prev_generation = one);
+}
+
+/* ---- RESET and FREE_AFTER_RESET ------------------------------------------ */
+
+TEST_F(verdict, free_after_reset)
+{
+	int p = bt_open_as(variant->flags | BUFFTRACK_CLIENT_PRIVATE);
+	__u64 generation = NEW_LIFE(self->a), lives, next;
+
+	ASSERT_LE(0, p);
+	EXPECT_ALLOC(self->b, OK, 2, generation);
+	NEW_LIFE(self->b, .buffer = 0x77);
+	NEW_LIFE(self->b, .buffer = 0x78, .space = 6);
+	NEW_LIFE(self->a, .buffer = 0x79);
+	EXPECT_FREE(self->a, OK, 0, ANY, 0, .buffer = 0x79);
+	NEW_LIFE(p, .buffer = 0x80);
+
+	ASSERT_EQ(0, bt_reset(self->c, self->device, &lives));
+	EXPECT_EQ(4, lives);
+	EXPECT_LIFE(.state = STATE(RESET), .generation = generation,
+		    .lives = 1);
+	EXPECT_FREE(self->a, DOUBLE_FREE, 0, ANY, 0, .buffer = 0x79);
+	EXPECT_LIFE_OF(0x79, .state = STATE(FREED), .lives = 1, .frees = 1,
+		       .refused = 1, .generation = self->op.generation);
+	EXPECT_EQ(0, HELD(self->a));
+	EXPECT_EQ(0, HELD(self->b));
+	EXPECT_EQ(0, HELD(p));
+	EXPECT_FREE(self->a, FREE_AFTER_RESET, 0, generation, 0);
+	EXPECT_FREE(self->b, FREE_AFTER_RESET, 0, generation, 0,
+		    .token = generation);
+	EXPECT_FREE(self->c, FREE_AFTER_RESET, 0, generation, 0);
+	EXPECT_FREE(p, FREE_AFTER_RESET, 0, ANY, 0, .buffer = 0x80);
+	EXPECT_DEVICE(.peak_bytes = 4 * SIZE, .allocs = 6, .frees = 1,
+		      .history = 5,
+		      .verdicts = { V(OK) = 7, V(FREE_AFTER_RESET) = 4,
+				    V(DOUBLE_FREE) = 1 });
+
+	/* Nothing left to reset, and no leak. */
+	ASSERT_EQ(0, bt_reset(self->c, self->device, &lives));
+	EXPECT_EQ(0, lives);
+	close(self->b);
+	self->b = -1;
+	next = NEW_LIFE(self->a);
+	EXPECT_LIFE(.state = STATE(LIVE), .generation = next, .refs = 1,
+		    .lives = 2, .refused = 3, .prev_state = STATE(RESET),
+		    .prev_generation = generation);
+	EXPECT_FREE(self->a, OK, 0, next, 0);
+	EXPECT_FREE(self->a, FREE_AFTER_RESET, 0, next, 0,
+		    .token = generation);
+	close(p);
+}
+
+TEST_F(verdict, reset_of_one_device_only)
+{
+	__u64 other = bt_device(), generation, lives;
+
+	generation = NEW_LIFE(self->a, .device = other);
+	NEW_LIFE(self->a);
+	ASSERT_EQ(0, bt_reset(self->a, self->device, &lives));
+	EXPECT_EQ(1, lives);
+	EXPECT_FREE(self->a, OK, 0, generation, 0, .device = other);
+}
+
+TEST_F(verdict, reset_of_an_unknown_device)
+{
+	__u64 lives;
+
+	EXPECT_EQ(-ENODEV, bt_reset(self->a, self->device, &lives));
+}
+
+TEST_F(verdict, reset_needs_the_capability)
+{
+	__u64 generation = NEW_LIFE(self->a), lives;
+	pid_t pid = bt_fork();
+
+	if (!pid) {
+		ASSERT_EQ(0, bt_become(BT_UID));
+		EXPECT_EQ(-EPERM, bt_reset(self->a, self->device, &lives));
+		/* Nor does it tell whether there is such a device. */
+		EXPECT_EQ(-EPERM, bt_reset(self->a, bt_device(), &lives));
+		_exit(0);
+	}
+	EXPECT_EQ(0, bt_reap(pid));
+	EXPECT_LIFE(.state = STATE(LIVE), .generation = generation, .refs = 1,
+		    .lives = 1);
+}
+
+/* ---- what the record keeps ----------------------------------------------- */
+
+TEST_F(verdict, previous_life_of_another_process)
+{
+	__u64 one, two;
+	struct bt_pipe up;
+	pid_t pid;
+
+	ASSERT_EQ(0, bt_pipe(&up));
+	pid = bt_fork();
+	if (!pid) {
+		int fd = bt_open_as(variant->flags);
+
+		ASSERT_LE(0, fd);
+		one = NEW_LIFE(fd);
+		EXPECT_FREE(fd, OK, 0, one, 0);
+		bt_send(&up, one);
+		_exit(0);
+	}
+	one = bt_receive(&up);
+	EXPECT_EQ(0, bt_reap(pid));
+	EXPECT_LIFE(.state = STATE(FREED), .generation = one, .lives = 1,
+		    .frees = 1, .alloc = { .pid = pid, .exited = 1 },
+		    .end = { .pid = pid, .exited = 1 });
+	two = NEW_LIFE(self->a);
+	EXPECT_LIFE(.state = STATE(LIVE), .generation = two, .refs = 1,
+		    .lives = 2, .frees = 1, .prev_state = STATE(FREED),
+		    .prev_generation = one,
+		    .prev_alloc = { .pid = pid, .exited = 1 },
+		    .prev_end = { .pid = pid, .exited = 1 });
+	EXPECT_FREE(self->a, OK, 0, two, 0);
+	EXPECT_FREE(self->a, DOUBLE_FREE, 0, two, PROBABLE);
+	EXPECT_LIFE(.state = STATE(FREED), .generation = two, .lives = 2,
+		    .frees = 2, .refused = 1, .prev_state = STATE(FREED),
+		    .prev_generation = one,
+		    .prev_alloc = { .pid = pid, .exited = 1 },
+		    .prev_end = { .pid = pid, .exited = 1 });
+}
+
+TEST_F(verdict, times_are_monotonic)
+{
+	struct bufftrack_life life;
+	__u64 before = bt_now(), between;
+
+	NEW_LIFE(self->a);
+	between = bt_now();
+	EXPECT_FREE(self->a, OK, 0, ANY, 0);
+	ASSERT_EQ(0, bt_life(self->a, self->device, BT_SPACE, BUFFER, &life));
+	EXPECT_LE(before, life.alloc.time);
+	EXPECT_GE(between, life.alloc.time);
+	EXPECT_LE(between, life.end.time);
+	EXPECT_GE(bt_now(), life.end.time);
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,454 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Who sees what: users, capabilities, namespaces. */
+#include <linux/capability.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include "bt.h"
+
+#define SIZE	16
+#define ALICE	(BT_UID + 20)
+
+#ifndef CAP_PERFMON
+#define CAP_PERFMON	38
+#endif
+
+/*
+ * Alice holds buffer 1 (and has buffer 2 freed) on a device; what others see of
+ * that is looked at by children that become someone else.
+ */
+FIXTURE(visibility) {
+	int fd;				/* root's */
+	__u64 device;
+	__u64 generation;
+	__u64 client;
+	pid_t alice;
+	uid_t bob;			/* a user who never did anything */
+	struct bt_pipe up, down;
+	struct bufftrack_op op;
+	struct bufftrack_stat stat;
+	struct bufftrack_life life;
+};
+
+#define ALLOC(fd, buffer) \
+	bt_call(fd, BUFFTRACK_IOC_ALLOC, SIZE, self->device, buffer, &self->op)
+#define FREE(fd, buffer) \
+	bt_call(fd, BUFFTRACK_IOC_FREE, SIZE, self->device, buffer, &self->op)
+
+FIXTURE_SETUP(visibility)
+{
+	self->fd = bt_open();
+	ASSERT_LE(0, self->fd);
+	self->device = bt_device();
+	self->bob = 100000 + getpid();
+	ASSERT_EQ(0, chmod(BT_NODE, 0666));
+	ASSERT_EQ(0, bt_pipe(&self->up));
+	ASSERT_EQ(0, bt_pipe(&self->down));
+	self->alice = bt_fork();
+	if (!self->alice) {
+		int fd;
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (bt_become(ALICE))
+			_exit(1);
+		fd = bt_open();
+		bt_client(fd, 0, 0, "alices", NULL);
+		ALLOC(fd, 2);
+		FREE(fd, 2);
+		ALLOC(fd, 1);
+		bt_send(&self->up, self->op.generation);
+		bt_send(&self->up, bt_client_id(fd));
+		bt_receive(&self->down);
+		_exit(0);
+	}
+	self->generation = bt_receive(&self->up);
+	self->client = bt_receive(&self->up);
+	ASSERT_NE(0ULL, self->client);
+}
+
+FIXTURE_TEARDOWN(visibility)
+{
+	bt_send(&self->down, 0);
+	bt_reap(self->alice);
+	chmod(BT_NODE, 0600);
+	close(self->fd);
+}
+
+static struct bufftrack_list all(void)
+{
+	return (struct bufftrack_list) { .flags = BUFFTRACK_LIST_DEAD };
+}
+
+static struct bufftrack_list of_device(__u64 device)
+{
+	return (struct bufftrack_list) {
+		.flags = BUFFTRACK_LIST_DEVICE | BUFFTRACK_LIST_DEAD,
+		.device = device,
+	};
+}
+
+TEST_F(visibility, of_ones_own)
+{
+	IN_A_CHILD {
+		int fd;
+
+		ASSERT_EQ(0, bt_become(ALICE));
+		fd = bt_open();
+		ASSERT_LE(0, fd);
+		/* Another process of hers */
+		EXPECT_EQ(2, bt_count(fd, of_device(self->device)));
+		EXPECT_EQ(0, bt_stat(fd, BUFFTRACK_STAT_CLIENT, self->client,
+				     0, &self->stat));
+		EXPECT_STREQ("alices", self->stat.name);
+		EXPECT_EQ((__u32)self->alice, self->stat.pid);
+		EXPECT_EQ(ALICE, self->stat.uid);
+		EXPECT_EQ(0, bt_stat(fd, BUFFTRACK_STAT_DEVICE, self->device,
+				     0, &self->stat));
+		EXPECT_EQ(1, self->stat.live);
+		EXPECT_EQ(-BUFFTRACK_FOREIGN_FREE, FREE(fd, 1));
+		EXPECT_EQ(self->generation, self->op.generation);
+		EXPECT_EQ(1, self->op.refs);
+	}
+}
+
+TEST_F(visibility, of_anothers)
+{
+	IN_A_CHILD {
+		struct bufftrack_stat mine;
+		int fd;
+
+		ASSERT_EQ(0, bt_become(self->bob));
+		fd = bt_open();
+		ASSERT_LE(0, fd);
+		EXPECT_EQ(0, bt_count(fd, all()));
+		EXPECT_EQ(0, bt_count(fd, of_device(self->device)));
+		EXPECT_EQ(-ENOENT, bt_stat(fd, BUFFTRACK_STAT_CLIENT,
+					   self->client, 0, &self->stat));
+		EXPECT_EQ(-ENOENT, bt_stat(fd, BUFFTRACK_STAT_DEVICE,
+					   self->device, 0, &self->stat));
+		EXPECT_EQ(-ENOENT, bt_stat(fd, BUFFTRACK_STAT_SPACE,
+					   self->device, 0, &self->stat));
+		/* Nothing of hers is in the sums. */
+		EXPECT_EQ(0, bt_stat(fd, BUFFTRACK_STAT_ALL, 0, 0, &mine));
+		EXPECT_EQ(0, mine.live);
+		EXPECT_EQ(0, mine.allocs);
+		EXPECT_EQ(0, mine.history);
+		EXPECT_EQ(1, mine.clients);
+	}
+}
+
+/* That the key is in use is told, and no more. */
+TEST_F(visibility, of_anothers_by_a_free)
+{
+	IN_A_CHILD {
+		int fd;
+
+		ASSERT_EQ(0, bt_become(self->bob));
+		fd = bt_open();
+		ASSERT_LE(0, fd);
+		EXPECT_EQ(-BUFFTRACK_FOREIGN_FREE, FREE(fd, 1));
+		EXPECT_EQ(0, self->op.generation);
+		EXPECT_EQ(0, self->op.refs);
+		EXPECT_EQ(-BUFFTRACK_DOUBLE_FREE, FREE(fd, 2));
+		EXPECT_EQ(0, self->op.generation);
+		EXPECT_EQ(0, self->op.refs);
+		EXPECT_EQ(-BUFFTRACK_UNKNOWN_FREE, FREE(fd, 3));
+		/* Having tried gives no sight of it. */
+		EXPECT_EQ(0, bt_count(fd, of_device(self->device)));
+	}
+	ASSERT_EQ(0, bt_life(self->fd, self->device, 0, 1, &self->life));
+	EXPECT_EQ(1, self->life.refs);
+	EXPECT_EQ(1, self->life.refused);
+}
+
+TEST_F(visibility, of_a_life_that_both_hold)
+{
+	IN_A_CHILD {
+		int fd;
+
+		ASSERT_EQ(0, bt_become(self->bob));
+		fd = bt_open();
+		ASSERT_LE(0, fd);
+		EXPECT_EQ(0, ALLOC(fd, 1));
+		EXPECT_EQ(self->generation, self->op.generation);
+		EXPECT_EQ(2, self->op.refs);
+		/* It is hers all the same: she allocated it. */
+		EXPECT_EQ(0, bt_count(fd, of_device(self->device)));
+		EXPECT_EQ(0, FREE(fd, 1));
+	}
+}
+
+TEST_F(visibility, of_walks)
+{
+	IN_A_CHILD {
+		struct bufftrack_stat walk = {
+			.scope = BUFFTRACK_STAT_CLIENT,
+			.flags = BUFFTRACK_STAT_NEXT,
+		};
+		int fd;
+
+		ASSERT_EQ(0, bt_become(self->bob));
+		fd = bt_open();
+		ASSERT_LE(0, fd);
+		EXPECT_EQ(0, bt_ioctl(fd, BUFFTRACK_IOC_STAT, &walk));
+		EXPECT_EQ(bt_client_id(fd), walk.client);
+		walk.client = 0;
+		EXPECT_EQ(-ENOENT, bt_ioctl(fd, BUFFTRACK_IOC_STAT, &walk));
+		walk = (struct bufftrack_stat) {
+			.scope = BUFFTRACK_STAT_DEVICE,
+			.flags = BUFFTRACK_STAT_NEXT,
+		};
+		EXPECT_EQ(-ENOENT, bt_ioctl(fd, BUFFTRACK_IOC_STAT, &walk));
+	}
+}
+
+TEST_F(visibility, of_a_device_that_both_use)
+{
+	IN_A_CHILD {
+		int fd;
+
+		ASSERT_EQ(0, bt_become(self->bob));
+		fd = bt_open();
+		ASSERT_LE(0, fd);
+		EXPECT_EQ(0, ALLOC(fd, 10));
+		EXPECT_EQ(1, bt_count(fd, of_device(self->device)));
+		EXPECT_EQ(0, bt_stat(fd, BUFFTRACK_STAT_DEVICE, self->device,
+				     0, &self->stat));
+		/* Hers is no part of what he is told. */
+		EXPECT_EQ(1, self->stat.live);
+		EXPECT_EQ(1, self->stat.allocs);
+		EXPECT_EQ(SIZE, self->stat.bytes);
+		EXPECT_EQ(0, self->stat.history);
+		EXPECT_EQ(1, self->stat.clients);
+	}
+}
+
+TEST_F(visibility, of_root)
+{
+	EXPECT_EQ(2, bt_count(self->fd, of_device(self->device)));
+	ASSERT_EQ(0, bt_stat(self->fd, BUFFTRACK_STAT_CLIENT, self->client, 0,
+			     &self->stat));
+	EXPECT_EQ(ALICE, self->stat.uid);
+	EXPECT_EQ((__u32)self->alice, self->stat.pid);
+	EXPECT_EQ(-BUFFTRACK_FOREIGN_FREE, FREE(self->fd, 1));
+	EXPECT_EQ(self->generation, self->op.generation);
+	EXPECT_EQ(1, self->op.refs);
+}
+
+/* Becomes @uid with one capability left. */
+static int become_with(uid_t uid, unsigned int cap)
+{
+	struct __user_cap_header_struct header = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct data[2] = { 0 };
+
+	if (prctl(PR_SET_KEEPCAPS, 1) || bt_become(uid))
+		return -errno;
+	data[cap / 32].permitted = 1U << cap % 32;
+	data[cap / 32].effective = 1U << cap % 32;
+	return syscall(SYS_capset, &header, data) ? -errno : 0;
+}
+
+TEST_F(visibility, of_cap_perfmon)
+{
+	IN_A_CHILD {
+		__u64 lives;
+		int fd;
+
+		ASSERT_EQ(0, become_with(self->bob, CAP_PERFMON));
+		fd = bt_open();
+		ASSERT_LE(0, fd);
+		EXPECT_EQ(2, bt_count(fd, of_device(self->device)));
+		EXPECT_EQ(0, bt_stat(fd, BUFFTRACK_STAT_CLIENT, self->client,
+				     0, &self->stat));
+		EXPECT_EQ(-BUFFTRACK_FOREIGN_FREE, FREE(fd, 1));
+		EXPECT_EQ(self->generation, self->op.generation);
+		EXPECT_EQ(1, self->op.refs);
+		/* To see is not to reset. */
+		EXPECT_EQ(-EPERM, bt_reset(fd, self->device, &lives));
+	}
+}
+
+TEST_F(visibility, of_cap_sys_admin)
+{
+	IN_A_CHILD {
+		__u64 lives;
+		int fd;
+
+		ASSERT_EQ(0, become_with(self->bob, CAP_SYS_ADMIN));
+		fd = bt_open();
+		ASSERT_LE(0, fd);
+		EXPECT_EQ(2, bt_count(fd, of_device(self->device)));
+		EXPECT_EQ(0, bt_reset(fd, self->device, &lives));
+		EXPECT_EQ(1, lives);
+	}
+}
+
+TEST_F(visibility, of_another_capability)
+{
+	IN_A_CHILD {
+		__u64 lives;
+		int fd;
+
+		ASSERT_EQ(0, become_with(self->bob, CAP_NET_ADMIN));
+		fd = bt_open();
+		ASSERT_LE(0, fd);
+		EXPECT_EQ(0, bt_count(fd, of_device(self->device)));
+		EXPECT_EQ(-EPERM, bt_reset(fd, self->device, &lives));
+	}
+}
+
+static int map_ids(const char *uid_map, const char *gid_map)
+{
+	int rc = bt_write("/proc/self/setgroups", "deny");
+
+	if (!rc)
+		rc = bt_write("/proc/self/uid_map", uid_map);
+	return rc ? rc : bt_write("/proc/self/gid_map", gid_map);
+}
+
+/* Root of a user namespace is nobody here. */
+TEST_F(visibility, of_root_in_a_user_namespace)
+{
+	IN_A_CHILD {
+		char map[64];
+		__u64 lives;
+		int fd;
+
+		snprintf(map, sizeof(map), "0 %u 1", self->bob);
+		ASSERT_EQ(0, bt_become(self->bob));
+		/* /proc/self is root's own after a change of ids. */
+		ASSERT_EQ(0, prctl(PR_SET_DUMPABLE, 1));
+		ASSERT_EQ(0, unshare(CLONE_NEWUSER));
+		ASSERT_EQ(0, map_ids(map, map));
+		EXPECT_EQ(0U, getuid());
+		fd = bt_open();
+		ASSERT_LE(0, fd);
+		EXPECT_EQ(0, bt_count(fd, all()));
+		EXPECT_EQ(-ENOENT, bt_stat(fd, BUFFTRACK_STAT_CLIENT,
+					   self->client, 0, &self->stat));
+		EXPECT_EQ(-EPERM, bt_reset(fd, self->device, &lives));
+		EXPECT_EQ(-BUFFTRACK_FOREIGN_FREE, FREE(fd, 1));
+		EXPECT_EQ(0, self->op.generation);
+		/* Its own uid is that of its namespace. */
+		EXPECT_EQ(0, bt_stat(fd, BUFFTRACK_STAT_CLIENT, 0, 0,
+				     &self->stat));
+		EXPECT_EQ(0, self->stat.uid);
+	}
+}
+
+/* Pids are those of the reader's namespace, 0 where there is none. */
+TEST_F(visibility, of_pids_in_a_pid_namespace)
+{
+	struct bt_pipe up, down;
+	pid_t outer;
+
+	ASSERT_EQ(0, bt_pipe(&up));
+	ASSERT_EQ(0, bt_pipe(&down));
+	ASSERT_EQ(0, ALLOC(self->fd, 20));
+	ASSERT_EQ(0, unshare(CLONE_NEWPID));
+	outer = bt_fork();
+	if (!outer) {
+		struct bufftrack_list filter = of_device(self->device);
+		int fd = bt_open();
+
+		ASSERT_LE(0, fd);
+		EXPECT_EQ(1, getpid());
+		EXPECT_EQ(0, ALLOC(fd, 21));
+		ASSERT_EQ(0, bt_life(fd, self->device, 0, 21, &self->life));
+		EXPECT_EQ(1, self->life.alloc.pid);
+		EXPECT_EQ(1, self->life.alloc.tid);
+		/* The one outside has no pid in here, though a time. */
+		ASSERT_EQ(0, bt_life(fd, self->device, 0, 20, &self->life));
+		EXPECT_EQ(0, self->life.alloc.pid);
+		EXPECT_EQ(0, self->life.alloc.tid);
+		EXPECT_NE(0, self->life.alloc.time);
+		EXPECT_EQ(0, bt_stat(fd, BUFFTRACK_STAT_CLIENT, self->client,
+				     0, &self->stat));
+		EXPECT_EQ(0, self->stat.pid);
+		EXPECT_EQ(0, bt_stat(fd, BUFFTRACK_STAT_CLIENT, 0, 0,
+				     &self->stat));
+		EXPECT_EQ(1, self->stat.pid);
+		filter.flags |= BUFFTRACK_LIST_PID;
+		filter.pid = 1;
+		EXPECT_EQ(1, bt_count(fd, filter));
+		bt_send(&up, bt_client_id(fd));
+		bt_receive(&down);
+		_exit(0);
+	}
+	EXPECT_EQ(0, bt_stat(self->fd, BUFFTRACK_STAT_CLIENT, bt_receive(&up),
+			     0, &self->stat));
+	EXPECT_EQ((__u32)outer, self->stat.pid);
+	ASSERT_EQ(0, bt_life(self->fd, self->device, 0, 21, &self->life));
+	EXPECT_EQ((__u32)outer, self->life.alloc.pid);
+	bt_send(&down, 0);
+	EXPECT_EQ(0, bt_reap(outer));
+	/* Its number outlives it, here. */
+	ASSERT_EQ(0, bt_life(self->fd, self->device, 0, 21, &self->life));
+	EXPECT_EQ((__u32)outer, self->life.alloc.pid);
+	EXPECT_EQ(1, self->life.alloc.exited);
+}
+
+/* The node by another path is the same registry. */
+TEST_F(visibility, of_a_mount_namespace)
+{
+	IN_A_CHILD {
+		int fd;
+
+		ASSERT_EQ(0, unshare(CLONE_NEWNS));
+		fd = bt_open();
+		ASSERT_LE(0, fd);
+		EXPECT_EQ(2, bt_count(fd, of_device(self->device)));
+	}
+}
+
+/* A file handed down: sight is the caller's, not the opener's. */
+TEST_F(visibility, of_a_file_that_root_opened)
+{
+	IN_A_CHILD {
+		__u64 lives;
+
+		ASSERT_EQ(0, bt_become(self->bob));
+		EXPECT_EQ(0, bt_count(self->fd, of_device(self->device)));
+		EXPECT_EQ(-EPERM, bt_reset(self->fd, self->device, &lives));
+		EXPECT_EQ(-ENOENT, bt_stat(self->fd, BUFFTRACK_STAT_CLIENT,
+					   self->client, 0, &self->stat));
+		EXPECT_EQ(-BUFFTRACK_FOREIGN_FREE, FREE(self->fd, 1));
+		EXPECT_EQ(0, self->op.generation);
+	}
+}
+
+TEST_F(visibility, of_stacks)
+{
+	__u64 frames[] = { 0x1000, 0x2000 };
+	struct bufftrack_frame room[4];
+	struct bufftrack_stack stack = {
+		.frames = (uintptr_t)room, .nr = ARRAY_SIZE(room),
+		.frame_size = sizeof(room[0]),
+	};
+
+	if (!(bt_features(self->fd) & BUFFTRACK_FEATURE_STACK))
+		SKIP(return, "no BUFFTRACK_FEATURE_STACK");
+	self->op = (struct bufftrack_op) {
+		.device = self->device, .buffer = 30, .size = SIZE,
+		.stack = (uintptr_t)frames, .stack_depth = ARRAY_SIZE(frames),
+	};
+	ASSERT_EQ(0, bt_alloc(self->fd, &self->op));
+	ASSERT_EQ(0, bt_life(self->fd, self->device, 0, 30, &self->life));
+	stack.stack_id = self->life.alloc.stack_id;
+	ASSERT_NE(0, (int)stack.stack_id);
+	ASSERT_EQ(0, bt_ioctl(self->fd, BUFFTRACK_IOC_STACK, &stack));
+	IN_A_CHILD {
+		int fd;
+
+		ASSERT_EQ(0, bt_become(self->bob));
+		fd = bt_open();
+		ASSERT_LE(0, fd);
+		stack.nr = ARRAY_SIZE(room);
+		EXPECT_EQ(-ENOENT, bt_ioctl(fd, BUFFTRACK_IOC_STACK, &stack));
+	}
+}
+
+TEST_HARNESS_MAIN
