@@ -143,13 +143,20 @@ int bufftrack_stack(struct bufftrack_stack *arg);
 
 /* ---- counters (stats.c) -------------------------------------------------- */
 
+/*
+ * What happened, each event in one of these; what is told follows from them
+ * (bufftrack_stats_read()). The ordinary ALLOC and FREE count once each.
+ */
 struct bt_hot {
-	u64 allocs;		/* that counted */
-	u64 frees;
+	u64 revived;		/* ALLOCs that began a life on a tombstone */
+	u64 freed;		/* FREEs that ended a life of the same user's */
+	u64 fresh;		/* ALLOCs that began a life on a new record */
+	u64 shared;		/* ALLOCs of a further reference */
+	u64 dropped;		/* FREEs of which @freed has not told */
+	u64 ended;		/* ends of lives of which @freed has not told */
 	u64 views;		/* that came, and that went */
-	u64 evicted;
-	s64 live;
-	s64 history;
+	u64 evicted;		/* tombstones that might have been asked for */
+	u64 forgotten;		/* tombstones that went otherwise */
 };
 
 struct bt_stats {
@@ -171,14 +178,18 @@ int bufftrack_stat(struct bt_client *client, struct bufftrack_stat *stat);
 void bufftrack_stats_retire(const struct bt_stats *stats);
 void bufftrack_stats_info(struct bufftrack_info *info);
 
-/* Sizes are the caller's word: a sum may wrap, and comes back all the same. */
-static inline void bt_stats_bytes(struct bt_stats *stats, u64 delta)
+/*
+ * Several changes at once: their sum, and the highest that it was on the way, at
+ * least 0. Sizes are the caller's word: a sum may wrap, and comes back all the
+ * same; what is beyond S64_MAX is no peak.
+ */
+static inline void bt_stats_bytes(struct bt_stats *stats, s64 sum, s64 high)
 {
-	u64 now = atomic64_add_return(delta, &stats->bytes);
+	s64 top = atomic64_add_return(sum, &stats->bytes) - sum + high;
 	s64 peak = atomic64_read(&stats->peak);
 
-	while (unlikely(now > (u64)peak) &&
-	       !atomic64_try_cmpxchg(&stats->peak, &peak, now))
+	while (unlikely(top > peak) &&
+	       !atomic64_try_cmpxchg(&stats->peak, &peak, top))
 		;
 }
 
@@ -234,7 +245,8 @@ struct bt_space {
 
 /* One shard's tombstones of a share, in the order in which they ended. */
 struct bt_tombs {
-	struct list_head list;		/* bt_record.node */
+	struct hlist_head list;		/* bt_record.tomb */
+	struct hlist_node **tail;	/* the last one's next, or the list's first */
 	u64 oldest;			/* its first one's ended_seq, else ~0 */
 };
 
@@ -360,11 +372,13 @@ struct bt_more_hold {
 	struct bt_more_hold *next;	/* in the order of the first hold */
 };
 
-#define BT_RECORD_REBASED	0x01	/* it had an earlier block of generations */
+#define BT_RECORD_SLOT		0x01	/* which of alloc[] is this life's */
+#define BT_RECORD_REBASED	0x02	/* it had an earlier block of generations */
 
 /*
  * One key: its live or last life, and what is to be known of the life before.
- * The key never changes; everything else is under the shard's lock.
+ * The key never changes; everything else is under the shard's lock. What only the
+ * living need lies where the dead have their end: use what the state allows.
  */
 struct bt_record {
 	struct rhash_head node;
@@ -375,39 +389,66 @@ struct bt_record {
 	u8 flags;			/* BUFFTRACK_F_* of the first ALLOC */
 	u8 bits;			/* BT_RECORD_* */
 	u64 generation;
-	u32 prev_delta;			/* generation - the previous one's */
-	u32 refused;
-	u64 size;
-	u64 tag;
 	struct bt_space *space;		/* the allocating user's; its share pinned */
+	u64 size;
+	u32 prev_delta;			/* generation - the previous one's */
 	u32 refs;
-	u32 views;
 	u32 lives;
 	u32 frees;
 	union {
-		struct bt_hold first;		/* live; attach NULL: none */
-		struct {
-			u64 ended_seq;		/* dead */
-			struct list_head tomb;	/* bt_tombs.list */
+		struct {		/* live */
+			struct bt_hold first;	/* attach NULL: none */
+			struct bt_more_hold *more;
 		};
-	};
-	struct bt_more_hold *more;
-	struct bt_when alloc;
-	struct bt_when prev_alloc;
-	union {
-		struct {
+		struct {		/* dead */
+			struct hlist_node tomb;	/* bt_tombs.list */
+			u64 ended_seq;
 			struct bt_when end;
-			struct bt_when prev_end;
 		};
 		struct rcu_head rcu;	/* evicted */
 	};
+	u64 tag;
+	u32 views;
+	u32 refused;
+	struct bt_when alloc[2];	/* this life's, and the one's before */
+	struct bt_when prev_end;
 };
 
-/* One ALLOC or FREE on its way through. */
+static inline unsigned int bt_slot(const struct bt_record *rec)
+{
+	return rec->bits & BT_RECORD_SLOT;
+}
+
+static inline const struct bt_when *bt_alloc_of(const struct bt_record *rec)
+{
+	return &rec->alloc[bt_slot(rec)];
+}
+
+static inline const struct bt_when *bt_prev_alloc_of(const struct bt_record *rec)
+{
+	return &rec->alloc[!bt_slot(rec)];
+}
+
+/*
+ * What a caller's ordinary calls come to, until it is counted: in the space, the
+ * share, the user and the client, which are the same for all of them.
+ */
+struct bt_tally {
+	struct bt_space *space;		/* NULL: nothing to be counted */
+	u32 revived;			/* as in bt_hot */
+	u32 fresh;
+	u32 freed;
+	s64 bytes;			/* as in bt_stats_bytes() */
+	s64 high;
+};
+
+/* A task in a call of one ALLOC or FREE, or of many. */
 struct bt_caller {
 	struct bt_client *client;
-	struct bt_actor *actor;		/* held by the caller */
+	struct bt_actor *actor;
+	u32 refs;			/* of the actor, that are the caller's: 1 or more */
 	u64 now;
+	struct bt_tally tally;
 };
 
 /* Where a walk over a table is: after this key, in the order of walk.c. */
@@ -424,6 +465,7 @@ int bufftrack_table_init(struct bt_table *table);
 void bufftrack_table_destroy(struct bt_table *table);
 int bufftrack_caller_init(struct bt_caller *caller, struct bt_client *client);
 void bufftrack_caller_exit(struct bt_caller *caller);
+void bufftrack_tally_flush(struct bt_caller *caller);
 int bufftrack_alloc(struct bt_caller *caller, struct bufftrack_op *op);
 int bufftrack_free(struct bt_caller *caller, struct bufftrack_op *op);
 u64 bufftrack_attach_close(struct bt_attach *attach);

@@ -390,7 +390,7 @@ static struct bt_share *share_create(struct bt_client *client, struct bt_device 
 	xa_init(&share->spaces);
 	INIT_WORK(&share->free_work, share_free_work);
 	for (i = 0; i < BT_SHARDS; i++) {
-		INIT_LIST_HEAD(&share->tombs[i].list);
+		share->tombs[i].tail = &share->tombs[i].list.first;
 		share->tombs[i].oldest = U64_MAX;
 	}
 	list_add_tail_rcu(&share->node, &device->shares);

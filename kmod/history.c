@@ -14,51 +14,57 @@
 
 static struct shrinker *bt_shrinker;
 
-static void oldest_update(struct bt_tombs *tombs)
-{
-	struct bt_record *rec = list_first_entry_or_null(&tombs->list, struct bt_record, tomb);
-
-	/* Read without the lock, as a hint. */
-	WRITE_ONCE(tombs->oldest, rec ? rec->ended_seq : U64_MAX);
-}
-
-static void tombs_count(struct bt_record *rec, int n)
-{
-	struct bt_space *space = rec->space;
-
-	atomic_add(n, &space->share->tombs_nr);
-	bt_stats_add(space->stats, history, n);
-	bt_stats_add(&space->share->user->stats, history, n);
-}
-
-/* bufftrack_tomb_add - a life has ended; the shard's lock is held */
+/*
+ * bufftrack_tomb_add - a life has ended; the shard's lock is held
+ *
+ * The list is an hlist with an end: a list_head would be checked for corruption
+ * at each change, which takes as long as the rest of it.
+ */
 void bufftrack_tomb_add(struct bt_record *rec, unsigned int shard)
 {
 	struct bt_share *share = rec->space->share;
 	struct bt_tombs *tombs = &share->tombs[shard];
 
 	rec->ended_seq = atomic64_inc_return(&share->ended_seq);
-	list_add_tail(&rec->tomb, &tombs->list);
-	oldest_update(tombs);
-	tombs_count(rec, 1);
+	/* Read without the lock, as a hint. */
+	if (tombs->tail == &tombs->list.first)
+		WRITE_ONCE(tombs->oldest, rec->ended_seq);
+	rec->tomb.next = NULL;
+	rec->tomb.pprev = tombs->tail;
+	*tombs->tail = &rec->tomb;
+	tombs->tail = &rec->tomb.next;
+	atomic_inc(&share->tombs_nr);
 }
 
 /* bufftrack_tomb_del - it lives again, or goes; the shard's lock is held */
 void bufftrack_tomb_del(struct bt_record *rec, unsigned int shard)
 {
-	list_del(&rec->tomb);
-	oldest_update(&rec->space->share->tombs[shard]);
-	tombs_count(rec, -1);
+	struct bt_share *share = rec->space->share;
+	struct bt_tombs *tombs = &share->tombs[shard];
+	struct hlist_node *next = rec->tomb.next;
+
+	if (rec->tomb.pprev == &tombs->list.first)
+		WRITE_ONCE(tombs->oldest,
+			   next ? hlist_entry(next, struct bt_record, tomb)->ended_seq : U64_MAX);
+	if (!next)
+		tombs->tail = rec->tomb.pprev;
+	__hlist_del(&rec->tomb);
+	atomic_dec(&share->tombs_nr);
 }
 
-/* A tombstone that might have been asked for is given up. */
-static void count_evicted(const struct bt_record *rec)
+/* A tombstone is given up: @lost where it might have been asked for. */
+static void count_gone(const struct bt_record *rec, bool lost)
 {
 	const struct bt_share *share = rec->space->share;
 
-	atomic64_inc(&share->table->evicted);
-	bt_stats_add(rec->space->stats, evicted, 1);
-	bt_stats_add(&share->user->stats, evicted, 1);
+	if (lost) {
+		atomic64_inc(&share->table->evicted);
+		bt_stats_add(rec->space->stats, evicted, 1);
+		bt_stats_add(&share->user->stats, evicted, 1);
+	} else {
+		bt_stats_add(rec->space->stats, forgotten, 1);
+		bt_stats_add(&share->user->stats, forgotten, 1);
+	}
 }
 
 /* Remove the oldest one; false where there is none. Takes a shard's lock. */
@@ -81,11 +87,10 @@ static bool remove_oldest(struct bt_share *share, bool lost)
 	rcu_read_lock();
 	spin_lock(&share->table->shards[best].lock);
 	/* It may have come to life since; then the next call sees that. */
-	rec = list_first_entry_or_null(&share->tombs[best].list, struct bt_record, tomb);
+	rec = hlist_entry_safe(share->tombs[best].list.first, struct bt_record, tomb);
 	if (rec) {
 		bufftrack_tomb_del(rec, best);
-		if (lost)
-			count_evicted(rec);
+		count_gone(rec, lost);
 		bufftrack_record_remove(rec);
 	}
 	spin_unlock(&share->table->shards[best].lock);

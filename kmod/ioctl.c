@@ -67,7 +67,7 @@ static int do_client(struct bt_client *client, void *buf)
  * The caller with the stack that it passed; without, where there is no memory or
  * room for it: then the stack is lost, and the call goes on.
  */
-static int take_stack(const struct bt_caller *caller, const struct bufftrack_op *op,
+static int take_stack(struct bt_caller *caller, const struct bufftrack_op *op,
 		      struct bt_caller *with)
 {
 	struct bt_actor *actor = NULL;
@@ -85,8 +85,10 @@ static int take_stack(const struct bt_caller *caller, const struct bufftrack_op 
 		actor = caller->actor;
 		refcount_inc(&actor->refs);
 	}
+	bufftrack_tally_flush(caller);
 	*with = *caller;
 	with->actor = actor;
+	with->refs = 1;
 	return 0;
 }
 

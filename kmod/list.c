@@ -88,7 +88,7 @@ static bool wanted(const struct list_ctx *ctx, const struct bt_record *rec)
 	if (arg->flags & BUFFTRACK_LIST_CLIENT && !(live && held_by(rec, arg->client)))
 		return false;
 	if (arg->flags & BUFFTRACK_LIST_PID &&
-	    pid_nr_ns(rec->alloc.actor->pid, ctx->ns) != (pid_t)arg->pid)
+	    pid_nr_ns(bt_alloc_of(rec)->actor->pid, ctx->ns) != (pid_t)arg->pid)
 		return false;
 	return true;
 }
@@ -117,12 +117,12 @@ static void fill_life(const struct list_ctx *ctx, struct bufftrack_life *to,
 	};
 	if (share->private_client)
 		to->flags |= BUFFTRACK_LIFE_PRIVATE;
-	fill_event(ctx, &to->alloc, &rec->alloc);
+	fill_event(ctx, &to->alloc, bt_alloc_of(rec));
 	if (rec->state == BUFFTRACK_STATE_LIVE)
 		to->client = oldest_holder(ctx, rec);
 	else
 		fill_event(ctx, &to->end, &rec->end);
-	fill_event(ctx, &to->prev_alloc, &rec->prev_alloc);
+	fill_event(ctx, &to->prev_alloc, bt_prev_alloc_of(rec));
 	fill_event(ctx, &to->prev_end, &rec->prev_end);
 }
 

@@ -9,6 +9,7 @@
 #include <linux/sched/signal.h>
 
 #include "bufftrack.h"
+#include "compat.h"
 
 #define CREATE_TRACE_POINTS
 #include "bufftrack_trace.h"
@@ -79,7 +80,7 @@ static void fill_last(struct bt_life *life, const struct bt_record *rec)
 {
 	life->generation = rec->generation;
 	life->state = rec->state;
-	fill_when(&life->alloc, &rec->alloc);
+	fill_when(&life->alloc, bt_alloc_of(rec));
 	if (rec->state != BUFFTRACK_STATE_LIVE)
 		fill_when(&life->end, &rec->end);
 }
@@ -88,7 +89,7 @@ static void fill_prev(struct bt_life *life, const struct bt_record *rec)
 {
 	life->generation = bufftrack_prev_generation(rec);
 	life->state = rec->prev_state;
-	fill_when(&life->alloc, &rec->prev_alloc);
+	fill_when(&life->alloc, bt_prev_alloc_of(rec));
 	fill_when(&life->end, &rec->prev_end);
 }
 
@@ -214,16 +215,17 @@ void bufftrack_report_bad(const struct bt_caller *caller, const struct bt_share 
 void bufftrack_report_leak(const struct bt_client *client, const struct bt_share *share,
 			   const struct bt_record *rec, u32 count)
 {
-	struct bt_bad bad = {
+	struct bt_bad bad BT_UNINIT;
+
+	if (!trace_bufftrack_leak_enabled())
+		return;
+	bad = (struct bt_bad){
 		.verdict = BUFFTRACK_LEAK,
 		.device = share->device->id,
 		.space = rec->space_id,
 		.buffer = rec->buffer,
 		.client = client->id,
 	};
-
-	if (!trace_bufftrack_leak_enabled())
-		return;
 	fill_record(&bad, rec);
 	fill_who(&bad.by, client->opener, 0);
 	fill_last(&bad.life, rec);

@@ -57,6 +57,7 @@ static void stat_sum(struct bufftrack_stat *to, const struct bufftrack_stat *fro
  */
 void bufftrack_stats_read(const struct bt_stats *stats, struct bufftrack_stat *to)
 {
+	u64 begun = 0, revived = 0, ends = 0, gone = 0;
 	struct bufftrack_stat sum = {};
 	u64 bad_counted;
 	int cpu, i;
@@ -68,14 +69,19 @@ void bufftrack_stats_read(const struct bt_stats *stats, struct bufftrack_stat *t
 	for_each_possible_cpu(cpu) {
 		const struct bt_hot *hot = per_cpu_ptr(stats->hot, cpu);
 
-		sum.verdicts[BUFFTRACK_OK] += READ_ONCE(hot->views);
-		sum.allocs += READ_ONCE(hot->allocs);
-		sum.frees += READ_ONCE(hot->frees);
+		ends += READ_ONCE(hot->freed) + READ_ONCE(hot->ended);
+		gone += READ_ONCE(hot->evicted) + READ_ONCE(hot->forgotten);
 		sum.evicted += READ_ONCE(hot->evicted);
-		/* One cpu's part can be negative; the wrap cancels in the sum. */
-		sum.live += READ_ONCE(hot->live);
-		sum.history += READ_ONCE(hot->history);
+		sum.frees += READ_ONCE(hot->freed) + READ_ONCE(hot->dropped);
+		sum.allocs += READ_ONCE(hot->revived) + READ_ONCE(hot->fresh) +
+			      READ_ONCE(hot->shared);
+		begun += READ_ONCE(hot->revived) + READ_ONCE(hot->fresh);
+		revived += READ_ONCE(hot->revived);
+		sum.verdicts[BUFFTRACK_OK] += READ_ONCE(hot->views);
 	}
+	/* Beside a writer a difference may come out below 0. */
+	sum.live = max_t(s64, begun - ends, 0);
+	sum.history = max_t(s64, ends - revived - gone, 0);
 	/* Of what counted, all is OK but these. */
 	bad_counted = sum.verdicts[BUFFTRACK_MISSED_FREE] + sum.verdicts[BUFFTRACK_SIZE_MISMATCH];
 	sum.verdicts[BUFFTRACK_OK] += sum.allocs + sum.frees - bad_counted;
@@ -302,6 +308,8 @@ static int stat_client(struct bt_client *self, struct bufftrack_stat *st)
 
 	bufftrack_stats_read(&client->stats, st);
 	st->live = atomic_read(&client->held);
+	/* Tombstones are its user's. */
+	st->history = 0;
 	st->client = client->id;
 	if (st->flags & BUFFTRACK_STAT_NEXT)
 		st->cursor = client->id;

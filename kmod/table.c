@@ -84,9 +84,22 @@ static bool table_lost(const struct bt_table *table)
 	return atomic64_read(&table->evicted);
 }
 
-static spinlock_t *key_lock(struct bt_table *table, const struct bt_key *key)
+/*
+ * RCU is for the table's other entries, which others may evict. A spinlock makes a
+ * section that RCU waits for as well; but lockdep wants to hear it.
+ */
+static inline void shard_lock(struct bt_shard *shard)
 {
-	return &table->shards[bt_shard_nr(key->hash)].lock;
+	if (IS_ENABLED(CONFIG_PROVE_RCU))
+		rcu_read_lock();
+	spin_lock(&shard->lock);
+}
+
+static inline void shard_unlock(struct bt_shard *shard)
+{
+	spin_unlock(&shard->lock);
+	if (IS_ENABLED(CONFIG_PROVE_RCU))
+		rcu_read_unlock();
 }
 
 /* ---- records -------------------------------------------------------------- */
@@ -138,21 +151,43 @@ void bufftrack_record_remove(struct bt_record *rec)
 	rhashtable_remove_fast(&share->table->records, &rec->node, bt_record_params);
 	/* Walks that stand on it take the lock and look at this. */
 	rec->state = BUFFTRACK_STATE_NONE;
-	bufftrack_actor_put(rec->alloc.actor);
-	bufftrack_actor_put(rec->end.actor);
-	bufftrack_actor_put(rec->prev_alloc.actor);
+	bufftrack_actor_put(rec->alloc[0].actor);
+	bufftrack_actor_put(rec->alloc[1].actor);
 	bufftrack_actor_put(rec->prev_end.actor);
+	bufftrack_actor_put(rec->end.actor);
 	call_rcu(&rec->rcu, record_free_rcu);
 	bufftrack_share_put(share);
 }
 
-/* In place of an event whose actor @when still refers to: mostly the same one. */
-static inline void when_set(struct bt_when *when, const struct bt_caller *caller)
+/*
+ * References to the caller's actor go to a record and come back from it, mostly one
+ * for one: the caller hands on what came back.
+ */
+static inline struct bt_actor *actor_give(struct bt_caller *caller)
 {
-	if (unlikely(when->actor != caller->actor)) {
+	if (likely(caller->refs > 1))
+		caller->refs--;
+	else
 		refcount_inc(&caller->actor->refs);
-		bufftrack_actor_put(when->actor);
-		when->actor = caller->actor;
+	return caller->actor;
+}
+
+static inline void actor_take_back(struct bt_caller *caller, struct bt_actor *actor)
+{
+	if (likely(actor == caller->actor))
+		caller->refs++;
+	else
+		bufftrack_actor_put(actor);
+}
+
+/* In place of an event of two lives ago: mostly the actor is the same one. */
+static inline void when_set(struct bt_when *when, struct bt_caller *caller)
+{
+	struct bt_actor *old = when->actor;
+
+	if (unlikely(old != caller->actor)) {
+		when->actor = actor_give(caller);
+		bufftrack_actor_put(old);
 	}
 	when->time = caller->now;
 }
@@ -190,10 +225,12 @@ static struct bt_record *hold_record(struct bt_hold *hold)
 	return container_of(hold, struct bt_record, first);
 }
 
-static void hold_init(struct bt_hold *hold, struct bt_attach *attach, unsigned int shard)
+static inline void hold_init(struct bt_hold *hold, struct bt_attach *attach, unsigned int shard,
+			     bool more)
 {
 	hold->attach = attach;
 	hold->count = 0;
+	hold->more = more;
 	hlist_add_head(&hold->node, &attach->holds[shard]);
 }
 
@@ -228,24 +265,23 @@ static struct bt_hold *hold_add(struct bt_record *rec, struct bt_attach *attach,
 	struct bt_more_hold *more = *spare, **end = &rec->more;
 
 	if (!rec->first.attach) {
-		hold_init(&rec->first, attach, shard);
+		hold_init(&rec->first, attach, shard, false);
 		return &rec->first;
 	}
 	*spare = NULL;
-	more->hold.more = true;
 	more->record = rec;
 	more->next = NULL;
 	while (*end)
 		end = &(*end)->next;
 	*end = more;
-	hold_init(&more->hold, attach, shard);
+	hold_init(&more->hold, attach, shard, true);
 	return &more->hold;
 }
 
 /* A hold comes to have a count, or to have none: what its client counts. */
 static void hold_begins(struct bt_hold *hold, const struct bt_record *rec)
 {
-	bt_stats_bytes(&hold->attach->client->stats, rec->size);
+	bt_stats_bytes(&hold->attach->client->stats, rec->size, rec->size);
 }
 
 static void hold_ends(struct bt_hold *hold, const struct bt_record *rec)
@@ -253,7 +289,7 @@ static void hold_ends(struct bt_hold *hold, const struct bt_record *rec)
 	struct bt_client *client = hold->attach->client;
 
 	atomic_dec(&client->held);
-	bt_stats_bytes(&client->stats, -rec->size);
+	bt_stats_bytes(&client->stats, -rec->size, 0);
 }
 
 static noinline void hold_remove_more(struct bt_record *rec, struct bt_hold *hold)
@@ -302,46 +338,98 @@ static int held_inc(struct bt_client *client)
 	return -ENOSPC;
 }
 
+/* ---- the tally -------------------------------------------------------------- */
+
+/**
+ * bufftrack_tally_flush() - count what a caller's ordinary calls came to
+ * @caller: the caller, before it answers, and before it counts anything else
+ */
+void bufftrack_tally_flush(struct bt_caller *caller)
+{
+	struct bt_tally *tally = &caller->tally;
+	struct bt_client *client = caller->client;
+	struct bt_space *space = tally->space;
+	struct bt_stats *user;
+
+	if (!space)
+		return;
+	user = &client->user->stats;
+	if (tally->revived) {
+		bt_stats_add(space->stats, revived, tally->revived);
+		bt_stats_add(user, revived, tally->revived);
+		bt_stats_add(&client->stats, revived, tally->revived);
+	}
+	if (tally->fresh) {
+		bt_stats_add(space->stats, fresh, tally->fresh);
+		bt_stats_add(user, fresh, tally->fresh);
+		bt_stats_add(&client->stats, fresh, tally->fresh);
+	}
+	if (tally->freed) {
+		bt_stats_add(space->stats, freed, tally->freed);
+		bt_stats_add(user, freed, tally->freed);
+		bt_stats_add(&client->stats, freed, tally->freed);
+	}
+	bt_stats_bytes(space->stats, tally->bytes, tally->high);
+	bt_stats_bytes(space->share->stats, tally->bytes, tally->high);
+	bt_stats_bytes(user, tally->bytes, tally->high);
+	bt_stats_bytes(&client->stats, tally->bytes, tally->high);
+	*tally = (struct bt_tally){};
+}
+
+/* The tally, for a call in this space of the caller's own user. */
+static inline struct bt_tally *tally_of(struct bt_caller *caller, struct bt_space *space)
+{
+	if (unlikely(caller->tally.space != space)) {
+		bufftrack_tally_flush(caller);
+		caller->tally.space = space;
+	}
+	return &caller->tally;
+}
+
+static inline void tally_bytes(struct bt_caller *caller, s64 delta)
+{
+	struct bt_tally *tally = &caller->tally;
+
+	tally->bytes += delta;
+	if (tally->bytes > tally->high)
+		tally->high = tally->bytes;
+}
+
+/* The record comes to the user who allocates it, from nobody or another. */
+static noinline void space_change(struct bt_record *rec, struct bt_caller *caller,
+				  struct bt_space *space)
+{
+	struct bt_space *from = rec->space;
+
+	if (from) {
+		bt_stats_add(from->stats, forgotten, 1);
+		bt_stats_add(&from->share->user->stats, forgotten, 1);
+		bufftrack_share_put(from->share);
+	}
+	refcount_inc(&space->share->refs);
+	rec->space = space;
+	tally_of(caller, space)->fresh++;
+}
+
 /* ---- lives ---------------------------------------------------------------- */
 
-/* The user's counters, and the device's part that is the user's. */
-static void bytes_add(struct bt_space *space, u64 delta)
-{
-	struct bt_share *share = space->share;
-
-	bt_stats_bytes(space->stats, delta);
-	bt_stats_bytes(share->stats, delta);
-	bt_stats_bytes(&share->user->stats, delta);
-}
-
-static void live_add(struct bt_space *space, int n)
-{
-	bt_stats_add(space->stats, live, n);
-	bt_stats_add(&space->share->user->stats, live, n);
-}
-
 /* A new life on a record that is new or a tombstone; no hold yet. */
-static void life_begin(struct bt_record *rec, const struct bt_caller *caller,
-		       struct bt_space *space, const struct bufftrack_op *op, unsigned int shard)
+static inline void life_begin(struct bt_record *rec, struct bt_caller *caller,
+			      struct bt_space *space, const struct bufftrack_op *op,
+			      unsigned int shard)
 {
 	if (likely(rec->lives)) {
 		bufftrack_tomb_del(rec, shard);
-		swap(rec->prev_alloc, rec->alloc);
-		swap(rec->prev_end, rec->end);
+		actor_take_back(caller, rec->prev_end.actor);
+		rec->prev_end = rec->end;
 		rec->prev_state = rec->state;
-		rec->end.time = 0;
-		/* A stack is not to outlive the events that tell of it. */
-		if (unlikely(rec->end.actor && rec->end.actor->stack)) {
-			bufftrack_actor_put(rec->end.actor);
-			rec->end.actor = NULL;
-		}
+		rec->bits ^= BT_RECORD_SLOT;
 	}
-	if (unlikely(rec->space != space)) {
-		refcount_inc(&space->share->refs);
-		if (rec->space)
-			bufftrack_share_put(rec->space->share);
-		rec->space = space;
-	}
+	if (likely(rec->space == space))
+		tally_of(caller, space)->revived++;
+	else
+		space_change(rec, caller, space);
+	tally_bytes(caller, op->size);
 	generation_next(rec);
 	if (likely(rec->lives != U32_MAX))
 		rec->lives++;
@@ -351,28 +439,40 @@ static void life_begin(struct bt_record *rec, const struct bt_caller *caller,
 	rec->tag = op->tag;
 	rec->refs = 0;
 	rec->views = 0;
-	rec->first = (struct bt_hold){};
-	when_set(&rec->alloc, caller);
-	live_add(space, 1);
-	bytes_add(space, rec->size);
+	rec->first.attach = NULL;
+	rec->more = NULL;
+	when_set(&rec->alloc[bt_slot(rec)], caller);
+}
+
+/* Its holds are gone: it has its end where it had them. */
+static inline void life_over(struct bt_record *rec, struct bt_caller *caller,
+			     enum bufftrack_state state, unsigned int shard)
+{
+	rec->refs = 0;
+	rec->state = state;
+	rec->end.time = caller->now;
+	rec->end.actor = actor_give(caller);
+	bufftrack_tomb_add(rec, shard);
 }
 
 /* The holds that are left, of count 0 but in a reset or a missed free, go. */
-static void life_end(struct bt_record *rec, const struct bt_caller *caller,
-		     enum bufftrack_state state, unsigned int shard)
+static noinline void life_end(struct bt_record *rec, struct bt_caller *caller,
+			      enum bufftrack_state state, unsigned int shard)
 {
 	struct bt_space *space = rec->space;
+	struct bt_share *share = space->share;
 
+	bufftrack_tally_flush(caller);
 	while (rec->first.attach)
 		hold_remove(rec, &rec->first);
-	live_add(space, -1);
-	bytes_add(space, -rec->size);
-	rec->refs = 0;
-	rec->state = state;
-	when_set(&rec->end, caller);
+	bt_stats_add(space->stats, ended, 1);
+	bt_stats_add(&share->user->stats, ended, 1);
+	bt_stats_bytes(space->stats, -rec->size, 0);
+	bt_stats_bytes(share->stats, -rec->size, 0);
+	bt_stats_bytes(&share->user->stats, -rec->size, 0);
 	if (state == BUFFTRACK_STATE_FREED && likely(rec->frees != U32_MAX))
 		rec->frees++;
-	bufftrack_tomb_add(rec, shard);
+	life_over(rec, caller, state, shard);
 }
 
 /* ---- counting and answering -------------------------------------------------------------- */
@@ -390,18 +490,18 @@ static struct bt_stats *part_stats(struct bt_share *share, u32 space_id)
 	return likely(space) ? space->stats : share->stats;
 }
 
-static void count_alloc(struct bt_client *client, struct bt_stats *part)
+static void count_shared(struct bt_client *client, struct bt_stats *part)
 {
-	bt_stats_add(part, allocs, 1);
-	bt_stats_add(&client->user->stats, allocs, 1);
-	bt_stats_add(&client->stats, allocs, 1);
+	bt_stats_add(part, shared, 1);
+	bt_stats_add(&client->user->stats, shared, 1);
+	bt_stats_add(&client->stats, shared, 1);
 }
 
-static void count_free(struct bt_client *client, struct bt_stats *part)
+static void count_dropped(struct bt_client *client, struct bt_stats *part)
 {
-	bt_stats_add(part, frees, 1);
-	bt_stats_add(&client->user->stats, frees, 1);
-	bt_stats_add(&client->stats, frees, 1);
+	bt_stats_add(part, dropped, 1);
+	bt_stats_add(&client->user->stats, dropped, 1);
+	bt_stats_add(&client->stats, dropped, 1);
 }
 
 static void count_view(struct bt_client *client, struct bt_stats *part)
@@ -466,7 +566,7 @@ static int spare_fill(struct spare *spare, struct bt_share *share, const struct 
 
 /* One ALLOC on its way through. */
 struct alloc {
-	const struct bt_caller *caller;
+	struct bt_caller *caller;
 	struct bt_attach *attach;
 	struct bt_space *space; /* NULL for a VIEW where there is none */
 	struct bt_key key;
@@ -479,10 +579,9 @@ static inline void life_take(struct bt_record *rec, const struct alloc *alloc,
 			     const struct bufftrack_op *op)
 {
 	life_begin(rec, alloc->caller, alloc->space, op, alloc->shard);
-	hold_init(&rec->first, alloc->attach, alloc->shard);
+	hold_init(&rec->first, alloc->attach, alloc->shard, false);
 	rec->first.count = 1;
 	rec->refs = 1;
-	hold_begins(&rec->first, rec);
 }
 
 /* A key that is not known: the record that was allocated comes into the table. */
@@ -535,6 +634,7 @@ static noinline int alloc_more(struct alloc *alloc, struct bt_record *rec, struc
 		if (err)
 			return err;
 	}
+	bufftrack_tally_flush(alloc->caller);
 	if (op->size != rec->size)
 		op->verdict = BUFFTRACK_SIZE_MISMATCH;
 	if (!hold)
@@ -542,6 +642,7 @@ static noinline int alloc_more(struct alloc *alloc, struct bt_record *rec, struc
 	if (!hold->count++)
 		hold_begins(hold, rec);
 	rec->refs++;
+	count_shared(client, alloc->space->stats);
 	return 0;
 }
 
@@ -579,6 +680,34 @@ static noinline int alloc_view(struct bt_record *rec, struct bufftrack_op *op)
 	return 0;
 }
 
+/* What is not a new life on a tombstone. As alloc_locked(). */
+static noinline int alloc_other(struct alloc *alloc, struct bt_record *rec,
+				struct bufftrack_op *op, struct bt_bad *bad)
+{
+	struct bt_caller *caller = alloc->caller;
+	int err;
+
+	if (op->flags & BUFFTRACK_F_VIEW)
+		err = alloc_view(rec, op);
+	else if (op->flags & BUFFTRACK_F_EXCLUSIVE)
+		err = alloc_missed(alloc, rec, op);
+	else
+		err = alloc_more(alloc, rec, op);
+	if (err)
+		return err;
+
+	answer(op, caller->client, rec);
+	/* What was not freed is by now the life before. */
+	if (op->verdict != BUFFTRACK_OK)
+		bufftrack_report_bad(caller, alloc->attach->share, rec,
+				     op->verdict == BUFFTRACK_MISSED_FREE ? BT_NAMED_PREV
+									  : BT_NAMED_LAST,
+				     op, bad);
+	if (tracepoint_enabled(bufftrack_alloc) && op->verdict != BUFFTRACK_DANGLING_VIEW)
+		bufftrack_report_use(caller, rec, op, true);
+	return 0;
+}
+
 /*
  * One ALLOC under the lock. Returns 0 with the verdict in @op, an errno that
  * changed nothing, -EAGAIN where @alloc->spare has not what it needs, or -EBUSY where
@@ -586,39 +715,28 @@ static noinline int alloc_view(struct bt_record *rec, struct bufftrack_op *op)
  */
 static inline int alloc_locked(struct alloc *alloc, struct bufftrack_op *op, struct bt_bad *bad)
 {
-	const struct bt_caller *caller = alloc->caller;
-	struct bt_client *client = caller->client;
-	struct bt_share *share = alloc->attach->share;
+	struct bt_caller *caller = alloc->caller;
 	struct bt_record *rec;
 	int err;
 
-	rec = rhashtable_lookup(&share->table->records, &alloc->key, bt_record_params);
-	if (unlikely(op->flags & BUFFTRACK_F_VIEW)) {
-		err = alloc_view(rec, op);
-	} else if (!rec) {
+	rec = rhashtable_lookup(&alloc->attach->share->table->records, &alloc->key,
+				bt_record_params);
+	if (unlikely(op->flags & BUFFTRACK_F_VIEW ||
+		     (rec && rec->state == BUFFTRACK_STATE_LIVE)))
+		return alloc_other(alloc, rec, op, bad);
+
+	if (unlikely(!rec)) {
 		err = alloc_first(alloc, op, &rec);
-	} else if (likely(rec->state != BUFFTRACK_STATE_LIVE)) {
-		err = held_inc(client);
+	} else {
+		err = held_inc(caller->client);
 		if (likely(!err))
 			life_take(rec, alloc, op);
-	} else if (op->flags & BUFFTRACK_F_EXCLUSIVE) {
-		err = alloc_missed(alloc, rec, op);
-	} else {
-		err = alloc_more(alloc, rec, op);
 	}
 	if (unlikely(err))
 		return err;
-
-	if (likely(!(op->flags & BUFFTRACK_F_VIEW)))
-		count_alloc(client, alloc->space->stats);
-	answer(op, client, rec);
-	/* What was not freed is by now the life before. */
-	if (unlikely(op->verdict != BUFFTRACK_OK))
-		bufftrack_report_bad(caller, share, rec,
-				     op->verdict == BUFFTRACK_MISSED_FREE ? BT_NAMED_PREV
-									  : BT_NAMED_LAST,
-				     op, bad);
-	if (tracepoint_enabled(bufftrack_alloc) && op->verdict != BUFFTRACK_DANGLING_VIEW)
+	op->generation = rec->generation;
+	op->refs = 1;
+	if (tracepoint_enabled(bufftrack_alloc))
 		bufftrack_report_use(caller, rec, op, true);
 	return 0;
 }
@@ -704,7 +822,7 @@ int bufftrack_alloc(struct bt_caller *caller, struct bufftrack_op *op)
 	struct bt_bad bad BT_UNINIT; /* filled where there is a bad verdict only */
 	struct bt_stats *part = NULL;
 	struct alloc alloc = { .caller = caller };
-	spinlock_t *lock; /* of the key's shard */
+	struct bt_shard *shard;
 	int tries = 20;
 	int err;
 
@@ -721,22 +839,17 @@ int bufftrack_alloc(struct bt_caller *caller, struct bufftrack_op *op)
 		goto out;
 	}
 
-	part = likely(alloc.space) ? alloc.space->stats
-				   : part_stats(alloc.attach->share, op->space);
 	alloc.key = (struct bt_key){
 		.buffer = op->buffer,
 		.space_id = op->space,
 		.hash = bt_hash(op->buffer, op->space),
 	};
 	alloc.shard = bt_shard_nr(alloc.key.hash);
-	lock = &alloc.attach->share->table->shards[alloc.shard].lock;
+	shard = &alloc.attach->share->table->shards[alloc.shard];
 	do {
-		/* RCU is for the table's other entries, which others may evict. */
-		rcu_read_lock();
-		spin_lock(lock);
+		shard_lock(shard);
 		err = alloc_locked(&alloc, op, &bad);
-		spin_unlock(lock);
-		rcu_read_unlock();
+		shard_unlock(shard);
 	} while (unlikely(err) && alloc_again(&alloc, &err, &tries));
 	if (unlikely(alloc.spare.record))
 		kmem_cache_free(bt_record_cache, alloc.spare.record);
@@ -744,11 +857,15 @@ int bufftrack_alloc(struct bt_caller *caller, struct bufftrack_op *op)
 		kfree(alloc.spare.hold);
 	if (unlikely(err))
 		goto fail;
+	if (likely(op->verdict == BUFFTRACK_OK && !(op->flags & BUFFTRACK_F_VIEW)))
+		return 0;
+	part = alloc.space ? alloc.space->stats : part_stats(alloc.attach->share, op->space);
+	bufftrack_tally_flush(caller);
 out:
-	if (unlikely(op->verdict != BUFFTRACK_OK)) {
+	if (op->verdict != BUFFTRACK_OK) {
 		count_verdict(client, part, op->verdict);
 		bufftrack_report_after(client, &bad);
-	} else if (unlikely(op->flags & BUFFTRACK_F_VIEW)) {
+	} else {
 		count_view(client, part);
 	}
 	return 0;
@@ -836,19 +953,47 @@ static u32 free_info(const struct bt_table *table, const struct bt_record *rec, 
 	return info;
 }
 
-static void free_locked(const struct bt_caller *caller, struct bt_share *share,
-			struct bt_stats *part, const struct bt_key *key, struct bufftrack_op *op,
-			struct bt_bad *bad)
+/*
+ * The ordinary FREE: the caller has the only reference to a life that its user
+ * began. False where it is another one: then nothing was changed.
+ */
+static inline bool free_last(struct bt_caller *caller, struct bt_record *rec,
+			     struct bt_space *space, unsigned int shard, struct bufftrack_op *op)
 {
-	unsigned int shard = bt_shard_nr(key->hash);
+	struct bt_client *client = caller->client;
+
+	if (unlikely(!rec || rec->state != BUFFTRACK_STATE_LIVE || rec->refs != 1))
+		return false;
+	if (unlikely(!rec->first.attach || rec->first.attach->client != client ||
+		     !rec->first.count || rec->more))
+		return false;
+	if (unlikely((op->token && op->token != rec->generation) || rec->space != space))
+		return false;
+	if (unlikely(op->flags || (op->size && op->size != rec->size)))
+		return false;
+
+	hlist_del(&rec->first.node);
+	atomic_dec(&client->held);
+	tally_of(caller, space)->freed++;
+	tally_bytes(caller, -rec->size);
+	if (likely(rec->frees != U32_MAX))
+		rec->frees++;
+	life_over(rec, caller, BUFFTRACK_STATE_FREED, shard);
+	op->generation = rec->generation;
+	return true;
+}
+
+/* Any other, under the lock. */
+static noinline void free_other(struct bt_caller *caller, struct bt_share *share,
+				struct bt_stats *part, struct bt_record *rec, unsigned int shard,
+				struct bufftrack_op *op, struct bt_bad *bad)
+{
 	struct bt_table *table = share->table;
 	struct bt_client *client = caller->client;
 	enum bt_named named = BT_NAMED_NEVER;
 	struct bt_hold *hold = NULL;
-	struct bt_record *rec;
 
-	rec = rhashtable_lookup(&table->records, key, bt_record_params);
-
+	bufftrack_tally_flush(caller);
 	if (op->flags & BUFFTRACK_F_VIEW) {
 		if (rec && rec->state == BUFFTRACK_STATE_LIVE && rec->views &&
 		    (!op->token || op->token == rec->generation))
@@ -863,7 +1008,7 @@ static void free_locked(const struct bt_caller *caller, struct bt_share *share,
 		op->verdict = BUFFTRACK_UNKNOWN_FREE;
 	}
 
-	if (unlikely(op->verdict != BUFFTRACK_OK)) {
+	if (op->verdict != BUFFTRACK_OK) {
 		op->info = free_info(table, rec, named, op->token);
 		if (rec && rec->refused != U32_MAX)
 			rec->refused++;
@@ -875,17 +1020,30 @@ static void free_locked(const struct bt_caller *caller, struct bt_share *share,
 	if (!--hold->count)
 		hold_ends(hold, rec);
 	rec->refs--;
-	if (unlikely(op->size && op->size != rec->size)) {
+	if (op->size && op->size != rec->size) {
 		op->verdict = BUFFTRACK_SIZE_MISMATCH;
 		bufftrack_report_bad(caller, share, rec, BT_NAMED_LAST, op, bad);
 	}
 	if (!rec->refs)
 		life_end(rec, caller, BUFFTRACK_STATE_FREED, shard);
-	count_free(client, part);
+	count_dropped(client, part);
 good:
 	answer(op, client, rec);
 	if (tracepoint_enabled(bufftrack_free) && rec)
 		bufftrack_report_use(caller, rec, op, false);
+}
+
+/* On a device that the client's user has not used. */
+static noinline void free_unknown(struct bt_caller *caller, struct bufftrack_op *op,
+				  struct bt_bad *bad)
+{
+	if (op->flags & BUFFTRACK_F_VIEW)
+		return;
+	op->verdict = BUFFTRACK_UNKNOWN_FREE;
+	if (!(READ_ONCE(caller->client->flags) & BUFFTRACK_CLIENT_PRIVATE) &&
+	    bufftrack_device_lost(op->device))
+		op->info = BUFFTRACK_INFO_HISTORY_LOST | BUFFTRACK_INFO_PROBABLE;
+	bufftrack_report_bad(caller, NULL, NULL, BT_NAMED_NEVER, op, bad);
 }
 
 /**
@@ -902,12 +1060,15 @@ int bufftrack_free(struct bt_caller *caller, struct bufftrack_op *op)
 		.space_id = op->space,
 		.hash = bt_hash(op->buffer, op->space),
 	};
+	unsigned int nr = bt_shard_nr(key.hash);
 	struct bt_client *client = caller->client;
 	struct bt_share *share = NULL;
 	struct bt_stats *part = NULL;
 	struct bt_attach *attach;
+	struct bt_space *space;
+	struct bt_record *rec;
+	struct bt_shard *shard;
 	struct bt_bad bad BT_UNINIT; /* filled where there is a bad verdict only */
-	spinlock_t *lock; /* of the key's shard */
 
 	if (unlikely(!READ_ONCE(client->used)))
 		WRITE_ONCE(client->used, true);
@@ -917,24 +1078,25 @@ int bufftrack_free(struct bt_caller *caller, struct bufftrack_op *op)
 		if (IS_ERR(attach))
 			return PTR_ERR(attach);
 	}
-
-	if (likely(attach)) {
-		share = attach->share;
-		part = attach_stats(attach, op->space);
-		lock = key_lock(share->table, &key);
-		rcu_read_lock();
-		spin_lock(lock);
-		free_locked(caller, share, part, &key, op, &bad);
-		spin_unlock(lock);
-		rcu_read_unlock();
-	} else if (!(op->flags & BUFFTRACK_F_VIEW)) {
-		op->verdict = BUFFTRACK_UNKNOWN_FREE;
-		if (!(READ_ONCE(client->flags) & BUFFTRACK_CLIENT_PRIVATE) &&
-		    bufftrack_device_lost(op->device))
-			op->info = BUFFTRACK_INFO_HISTORY_LOST | BUFFTRACK_INFO_PROBABLE;
-		bufftrack_report_bad(caller, NULL, NULL, BT_NAMED_NEVER, op, &bad);
+	if (unlikely(!attach)) {
+		free_unknown(caller, op, &bad);
+		goto out;
 	}
 
+	share = attach->share;
+	space = space_find(attach, op->space);
+	shard = &share->table->shards[nr];
+	shard_lock(shard);
+	rec = rhashtable_lookup(&share->table->records, &key, bt_record_params);
+	if (likely(free_last(caller, rec, space, nr, op))) {
+		if (tracepoint_enabled(bufftrack_free))
+			bufftrack_report_use(caller, rec, op, false);
+	} else {
+		part = space ? space->stats : part_stats(share, op->space);
+		free_other(caller, share, part, rec, nr, op, &bad);
+	}
+	shard_unlock(shard);
+out:
 	if (unlikely(op->verdict != BUFFTRACK_OK)) {
 		count_verdict(client, part, op->verdict);
 		bufftrack_report_after(client, &bad);
@@ -949,22 +1111,28 @@ int bufftrack_free(struct bt_caller *caller, struct bufftrack_op *op)
 /* bufftrack_caller_init - the current task as a caller, or -ENOMEM */
 int bufftrack_caller_init(struct bt_caller *caller, struct bt_client *client)
 {
-	caller->client = client;
-	caller->actor = bufftrack_actor_get(client);
-	caller->now = ktime_get_ns();
+	*caller = (struct bt_caller){
+		.client = client,
+		.actor = bufftrack_actor_get(client),
+		.refs = 1,
+		.now = ktime_get_ns(),
+	};
 	return caller->actor ? 0 : -ENOMEM;
 }
 
+/* bufftrack_caller_exit - its calls are over, and counted */
 void bufftrack_caller_exit(struct bt_caller *caller)
 {
-	bufftrack_actor_put(caller->actor);
+	bufftrack_tally_flush(caller);
+	if (refcount_sub_and_test(caller->refs, &caller->actor->refs))
+		bufftrack_actor_free(caller->actor);
 }
 
 /* ---- the ends that nobody reported ---------------------------------------- */
 
 /* Drops up to a chunk of the attach's holds in one shard; how many it leaked. */
 static unsigned int close_chunk(struct bt_attach *attach, unsigned int nr,
-				const struct bt_caller *caller)
+				struct bt_caller *caller)
 {
 	struct bt_client *client = attach->client;
 	unsigned int leaks = 0, n;
@@ -1003,6 +1171,7 @@ u64 bufftrack_attach_close(struct bt_attach *attach)
 	struct bt_caller caller = {
 		.client = attach->client,
 		.actor = attach->client->opener,
+		.refs = 1, /* the client's, which stays */
 		.now = ktime_get_ns(),
 	};
 	unsigned int nr;
@@ -1011,12 +1180,10 @@ u64 bufftrack_attach_close(struct bt_attach *attach)
 
 	for (nr = 0; nr < BT_SHARDS; nr++) {
 		do {
-			rcu_read_lock();
-			spin_lock(&table->shards[nr].lock);
+			shard_lock(&table->shards[nr]);
 			leaks += close_chunk(attach, nr, &caller);
 			more = !hlist_empty(&attach->holds[nr]);
-			spin_unlock(&table->shards[nr].lock);
-			rcu_read_unlock();
+			shard_unlock(&table->shards[nr]);
 			bufftrack_history_trim(attach->share);
 			cond_resched();
 		} while (more);
@@ -1025,7 +1192,7 @@ u64 bufftrack_attach_close(struct bt_attach *attach)
 }
 
 /* How many lives ended. The caller has a reference to the table's owner. */
-static u64 table_reset(struct bt_table *table, const struct bt_caller *caller)
+static u64 table_reset(struct bt_table *table, struct bt_caller *caller)
 {
 	struct bt_pos pos = {};
 	struct bt_share *share;
