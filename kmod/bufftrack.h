@@ -482,8 +482,6 @@ struct bt_record *bufftrack_table_next(struct bt_table *table,
 
 int bufftrack_history_init(void);
 void bufftrack_history_exit(void);
-void bufftrack_tomb_add(struct bt_record *rec, unsigned int shard);
-void bufftrack_tomb_del(struct bt_record *rec, unsigned int shard);
 unsigned int bufftrack_history_evict(struct bt_share *share, unsigned int nr);
 void bufftrack_history_forget(struct bt_share *share);
 void bufftrack_history_shrink(struct bt_share *share);

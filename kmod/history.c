@@ -11,46 +11,9 @@
 
 #include "bufftrack.h"
 #include "compat.h"
+#include "tomb.h"
 
 static struct shrinker *bt_shrinker;
-
-/*
- * bufftrack_tomb_add - a life has ended; the shard's lock is held
- *
- * The list is an hlist with an end: a list_head would be checked for corruption
- * at each change, which takes as long as the rest of it.
- */
-void bufftrack_tomb_add(struct bt_record *rec, unsigned int shard)
-{
-	struct bt_share *share = rec->space->share;
-	struct bt_tombs *tombs = &share->tombs[shard];
-
-	rec->ended_seq = atomic64_inc_return(&share->ended_seq);
-	/* Read without the lock, as a hint. */
-	if (tombs->tail == &tombs->list.first)
-		WRITE_ONCE(tombs->oldest, rec->ended_seq);
-	rec->tomb.next = NULL;
-	rec->tomb.pprev = tombs->tail;
-	*tombs->tail = &rec->tomb;
-	tombs->tail = &rec->tomb.next;
-	atomic_inc(&share->tombs_nr);
-}
-
-/* bufftrack_tomb_del - it lives again, or goes; the shard's lock is held */
-void bufftrack_tomb_del(struct bt_record *rec, unsigned int shard)
-{
-	struct bt_share *share = rec->space->share;
-	struct bt_tombs *tombs = &share->tombs[shard];
-	struct hlist_node *next = rec->tomb.next;
-
-	if (rec->tomb.pprev == &tombs->list.first)
-		WRITE_ONCE(tombs->oldest,
-			   next ? hlist_entry(next, struct bt_record, tomb)->ended_seq : U64_MAX);
-	if (!next)
-		tombs->tail = rec->tomb.pprev;
-	__hlist_del(&rec->tomb);
-	atomic_dec(&share->tombs_nr);
-}
 
 /* A tombstone is given up: @lost where it might have been asked for. */
 static void count_gone(const struct bt_record *rec, bool lost)
@@ -89,7 +52,7 @@ static bool remove_oldest(struct bt_share *share, bool lost)
 	/* It may have come to life since; then the next call sees that. */
 	rec = hlist_entry_safe(share->tombs[best].list.first, struct bt_record, tomb);
 	if (rec) {
-		bufftrack_tomb_del(rec, best);
+		bt_tomb_del(rec, best);
 		count_gone(rec, lost);
 		bufftrack_record_remove(rec);
 	}

@@ -24,9 +24,12 @@
 	(BUFFTRACK_LIST_DEAD | BUFFTRACK_LIST_DEVICE | BUFFTRACK_LIST_SPACE | \
 	 BUFFTRACK_LIST_CLIENT | BUFFTRACK_LIST_PID)
 
-/* Entries of a BATCH in the kernel at a time. */
-#define BT_BATCH_CHUNK 32U
+/* Entries of a BATCH in the kernel at a time: on the stack. */
+#define BT_BATCH_CHUNK 16U
 #define BT_MAX_ENTRY 4096U
+
+/* Entries after which a BATCH lets others run, and looks whether it is to die. */
+#define BT_BATCH_QUANTUM 32U
 
 static int do_info(struct bt_client *client, void *buf)
 {
@@ -134,14 +137,17 @@ static noinline int judge_at(struct bt_caller *caller, struct bufftrack_op *op, 
 static int put_answers(struct bufftrack_op __user *user, const struct bufftrack_op *ops,
 		       unsigned int nr)
 {
-	const size_t at = offsetof(struct bufftrack_op, generation);
-	unsigned int i;
+	const struct bufftrack_op *op = ops;
 
 	if (!user_write_access_begin(user, nr * sizeof(*ops)))
 		return -EFAULT;
-	for (i = 0; i < nr; i++)
-		unsafe_copy_to_user((char __user *)&user[i] + at, (const char *)&ops[i] + at,
-				    sizeof(*ops) - at, fault);
+	for (; op < ops + nr; op++, user++) {
+		unsafe_put_user(op->generation, &user->generation, fault);
+		unsafe_put_user(op->refs, &user->refs, fault);
+		unsafe_put_user(op->verdict, &user->verdict, fault);
+		unsafe_put_user(op->info, &user->info, fault);
+		unsafe_put_user(op->error, &user->error, fault);
+	}
 	user_write_access_end();
 	return 0;
 fault:
@@ -242,9 +248,10 @@ static int batch_strided(struct bt_caller *caller, struct bufftrack_batch *batch
 	return copy_to_user(user, &op, sizeof(op)) ? -EFAULT : 0;
 }
 
-static int batch_chunk(struct bt_caller *caller, struct bufftrack_batch *batch, u64 at,
-		       struct bufftrack_op *ops, unsigned int nr)
+static noinline int batch_chunk(struct bt_caller *caller, struct bufftrack_batch *batch, u64 at)
 {
+	unsigned int nr = min(batch->nr - batch->done, BT_BATCH_CHUNK);
+	struct bufftrack_op ops[BT_BATCH_CHUNK] BT_UNINIT;
 	void __user *user = u64_to_user_ptr(at);
 	size_t len = nr * sizeof(*ops);
 	unsigned int whole, i;
@@ -262,9 +269,8 @@ static int do_batch(struct bt_client *client, void *buf)
 {
 	struct bufftrack_batch *batch = buf;
 	bool strided = batch->entry_size != sizeof(struct bufftrack_op);
-	struct bufftrack_op *ops = NULL;
+	unsigned int done, quantum = 0;
 	struct bt_caller caller;
-	unsigned int nr = 1;
 	u64 at;
 	int err;
 
@@ -278,29 +284,23 @@ static int do_batch(struct bt_client *client, void *buf)
 	batch->done = 0;
 	batch->bad = 0;
 
-	if (!strided) {
-		nr = min(batch->nr, BT_BATCH_CHUNK);
-		ops = kmalloc_array(nr, sizeof(*ops), BT_GFP);
-		if (!ops)
-			return -ENOMEM;
-	}
 	err = bufftrack_caller_init(&caller, client);
 	if (err)
-		goto free;
+		return err;
 	while (!err && batch->done < batch->nr) {
-		at = batch->entries + (u64)batch->done * batch->entry_size;
-		nr = min(nr, batch->nr - batch->done);
+		done = batch->done;
+		at = batch->entries + (u64)done * batch->entry_size;
 		err = strided ? batch_strided(&caller, batch, at)
-			      : batch_chunk(&caller, batch, at, ops, nr);
-		if (!err && batch->done < batch->nr) {
-			cond_resched();
-			if (fatal_signal_pending(current))
-				err = -EINTR;
-		}
+			      : batch_chunk(&caller, batch, at);
+		quantum += batch->done - done;
+		if (quantum < BT_BATCH_QUANTUM)
+			continue;
+		quantum = 0;
+		cond_resched();
+		if (!err && batch->done < batch->nr && fatal_signal_pending(current))
+			err = -EINTR;
 	}
 	bufftrack_caller_exit(&caller);
-free:
-	kfree(ops);
 	return err;
 }
 

@@ -16,6 +16,7 @@
 #include "bufftrack.h"
 #include "compat.h"
 #include "hash.h"
+#include "tomb.h"
 
 /* Holds dropped in one go before a close lets others run. */
 #define BT_CLOSE_CHUNK 64
@@ -31,6 +32,15 @@ struct bt_key {
 	u32 space_id;
 	u32 hash;
 };
+
+static inline struct bt_key key_of(const struct bufftrack_op *op)
+{
+	return (struct bt_key){
+		.buffer = op->buffer,
+		.space_id = op->space,
+		.hash = bt_hash(op->buffer, op->space),
+	};
+}
 
 static inline u32 key_hashfn(const void *data, u32 len, u32 seed)
 {
@@ -100,6 +110,34 @@ static inline void shard_unlock(struct bt_shard *shard)
 	spin_unlock(&shard->lock);
 	if (IS_ENABLED(CONFIG_PROVE_RCU))
 		rcu_read_unlock();
+}
+
+/* noinline: the key need not be in memory but for this. */
+static noinline struct bt_record *record_find_resizing(struct bt_table *table, struct bt_key key)
+{
+	return rhashtable_lookup(&table->records, &key, bt_record_params);
+}
+
+/*
+ * The key's record, or NULL, with the shard's lock held: nobody else brings the key
+ * into the table or takes it out. Where no resize is under way, one look at its
+ * bucket tells; an entry that a resize leads to is told apart by its key, as any.
+ */
+static __always_inline struct bt_record *record_find(struct bt_table *table, struct bt_key key)
+{
+	struct rhashtable *ht = &table->records;
+	const struct bucket_table *tbl = rht_dereference_rcu(ht->tbl, ht);
+	struct rhash_head *head;
+	struct bt_record *rec;
+
+	rht_for_each_entry_rcu(rec, head, tbl, key.hash & (tbl->size - 1), node)
+		if (rec->buffer == key.buffer && rec->space_id == key.space_id)
+			return rec;
+	/* As rhashtable_lookup(): entries move only after this was set. */
+	smp_rmb();
+	if (likely(!rcu_access_pointer(tbl->future_tbl)))
+		return NULL;
+	return record_find_resizing(table, key);
 }
 
 /* ---- records -------------------------------------------------------------- */
@@ -328,7 +366,7 @@ static inline void hold_remove(struct bt_record *rec, struct bt_hold *hold)
  * Make sure of what a first hold needs, before anything is changed: a place
  * within the client's limit, which is taken. -ENOSPC where there is none.
  */
-static int held_inc(struct bt_client *client)
+static inline int held_inc(struct bt_client *client)
 {
 	unsigned int max = READ_ONCE(bufftrack_max_buffers);
 
@@ -414,12 +452,12 @@ static noinline void space_change(struct bt_record *rec, struct bt_caller *calle
 /* ---- lives ---------------------------------------------------------------- */
 
 /* A new life on a record that is new or a tombstone; no hold yet. */
-static inline void life_begin(struct bt_record *rec, struct bt_caller *caller,
-			      struct bt_space *space, const struct bufftrack_op *op,
-			      unsigned int shard)
+static __always_inline void life_begin(struct bt_record *rec, struct bt_caller *caller,
+				       struct bt_space *space, const struct bufftrack_op *op,
+				       unsigned int shard)
 {
 	if (likely(rec->lives)) {
-		bufftrack_tomb_del(rec, shard);
+		bt_tomb_del(rec, shard);
 		actor_take_back(caller, rec->prev_end.actor);
 		rec->prev_end = rec->end;
 		rec->prev_state = rec->state;
@@ -452,7 +490,7 @@ static inline void life_over(struct bt_record *rec, struct bt_caller *caller,
 	rec->state = state;
 	rec->end.time = caller->now;
 	rec->end.actor = actor_give(caller);
-	bufftrack_tomb_add(rec, shard);
+	bt_tomb_add(rec, shard);
 }
 
 /* The holds that are left, of count 0 but in a reset or a missed free, go. */
@@ -539,6 +577,29 @@ static inline void answer(struct bufftrack_op *op, const struct bt_client *clien
 	op->refs = rec->refs;
 }
 
+/* The space of the attach's share, where it has it; it stays as long as the share. */
+static struct bt_space *space_find(struct bt_attach *attach, u32 id)
+{
+	/* Acquire: pairs with the release below, so that the space is complete. */
+	struct bt_space *space = smp_load_acquire(&attach->space);
+
+	if (likely(space && space->id == id))
+		return space;
+	space = xa_load(&attach->share->spaces, id);
+	if (space)
+		/* Pairs with the acquire above. */
+		smp_store_release(&attach->space, space);
+	return space;
+}
+
+/* What a call of the attach's client counts in, beside the client and the user. */
+static inline struct bt_stats *attach_stats(struct bt_attach *attach, u32 space_id)
+{
+	struct bt_space *space = space_find(attach, space_id);
+
+	return likely(space) ? space->stats : part_stats(attach->share, space_id);
+}
+
 /* ---- ALLOC ---------------------------------------------------------------- */
 
 /* What an ALLOC must allocate before it takes the lock again. */
@@ -570,35 +631,43 @@ struct alloc {
 	struct bt_attach *attach;
 	struct bt_space *space; /* NULL for a VIEW where there is none */
 	struct bt_key key;
-	unsigned int shard;
-	struct spare spare;
+	unsigned int shard_nr;
 };
 
 /* A life on a record that is new or dead, with the caller's first hold. */
-static inline void life_take(struct bt_record *rec, const struct alloc *alloc,
-			     const struct bufftrack_op *op)
+static __always_inline void life_take(struct bt_record *rec, struct bt_caller *caller,
+				      struct bt_attach *attach, struct bt_space *space,
+				      unsigned int shard, struct bufftrack_op *op)
 {
-	life_begin(rec, alloc->caller, alloc->space, op, alloc->shard);
-	hold_init(&rec->first, alloc->attach, alloc->shard, false);
+	life_begin(rec, caller, space, op, shard);
+	hold_init(&rec->first, attach, shard, false);
 	rec->first.count = 1;
 	rec->refs = 1;
+	op->generation = rec->generation;
+	op->refs = 1;
+}
+
+static noinline void life_take_slow(struct bt_record *rec, struct alloc *alloc,
+				    struct bufftrack_op *op)
+{
+	life_take(rec, alloc->caller, alloc->attach, alloc->space, alloc->shard_nr, op);
 }
 
 /* A key that is not known: the record that was allocated comes into the table. */
-static noinline int alloc_first(struct alloc *alloc, struct bufftrack_op *op,
-				struct bt_record **new)
+static int alloc_first(struct alloc *alloc, struct bufftrack_op *op, struct spare *spare,
+		       struct bt_record **new)
 {
 	struct bt_client *client = alloc->caller->client;
-	struct bt_record *rec = alloc->spare.record;
+	struct bt_record *rec = spare->record;
 	int err;
 
 	/* Mostly there is one at hand; to wait for it the lock has to go. */
 	if (likely(!rec)) {
 		rec = record_new(&alloc->key, BT_GFP_LOCKED);
-		alloc->spare.record = rec;
+		spare->record = rec;
 	}
 	if (unlikely(!rec)) {
-		alloc->spare.need_record = true;
+		spare->need_record = true;
 		return -EAGAIN;
 	}
 	err = held_inc(client);
@@ -610,21 +679,22 @@ static noinline int alloc_first(struct alloc *alloc, struct bufftrack_op *op,
 		atomic_dec(&client->held);
 		return -EBUSY;
 	}
-	alloc->spare.record = NULL;
-	life_take(rec, alloc, op);
+	spare->record = NULL;
+	life_take_slow(rec, alloc, op);
 	*new = rec;
 	return 0;
 }
 
 /* A further reference to a life. */
-static noinline int alloc_more(struct alloc *alloc, struct bt_record *rec, struct bufftrack_op *op)
+static int alloc_more(struct alloc *alloc, struct bt_record *rec, struct bufftrack_op *op,
+		      struct spare *spare)
 {
 	struct bt_client *client = alloc->caller->client;
 	struct bt_hold *hold = hold_find(rec, client);
 	int err;
 
-	if (!hold && rec->first.attach && !alloc->spare.hold) {
-		alloc->spare.need_hold = true;
+	if (!hold && rec->first.attach && !spare->hold) {
+		spare->need_hold = true;
 		return -EAGAIN;
 	}
 	if (rec->refs == U32_MAX)
@@ -638,7 +708,7 @@ static noinline int alloc_more(struct alloc *alloc, struct bt_record *rec, struc
 	if (op->size != rec->size)
 		op->verdict = BUFFTRACK_SIZE_MISMATCH;
 	if (!hold)
-		hold = hold_add(rec, alloc->attach, alloc->shard, &alloc->spare.hold);
+		hold = hold_add(rec, alloc->attach, alloc->shard_nr, &spare->hold);
 	if (!hold->count++)
 		hold_begins(hold, rec);
 	rec->refs++;
@@ -647,8 +717,7 @@ static noinline int alloc_more(struct alloc *alloc, struct bt_record *rec, struc
 }
 
 /* EXCLUSIVE, and the key is live: the free of that life never came. */
-static noinline int alloc_missed(struct alloc *alloc, struct bt_record *rec,
-				 struct bufftrack_op *op)
+static int alloc_missed(struct alloc *alloc, struct bt_record *rec, struct bufftrack_op *op)
 {
 	struct bt_client *client = alloc->caller->client;
 	struct bt_hold *hold = hold_find(rec, client);
@@ -663,12 +732,12 @@ static noinline int alloc_missed(struct alloc *alloc, struct bt_record *rec,
 		atomic_inc(&client->held);
 	}
 	op->verdict = BUFFTRACK_MISSED_FREE;
-	life_end(rec, alloc->caller, BUFFTRACK_STATE_MISSED, alloc->shard);
-	life_take(rec, alloc, op);
+	life_end(rec, alloc->caller, BUFFTRACK_STATE_MISSED, alloc->shard_nr);
+	life_take_slow(rec, alloc, op);
 	return 0;
 }
 
-static noinline int alloc_view(struct bt_record *rec, struct bufftrack_op *op)
+static int alloc_view(struct bt_record *rec, struct bufftrack_op *op)
 {
 	if (!rec || rec->state != BUFFTRACK_STATE_LIVE) {
 		op->verdict = BUFFTRACK_DANGLING_VIEW;
@@ -680,72 +749,49 @@ static noinline int alloc_view(struct bt_record *rec, struct bufftrack_op *op)
 	return 0;
 }
 
-/* What is not a new life on a tombstone. As alloc_locked(). */
-static noinline int alloc_other(struct alloc *alloc, struct bt_record *rec,
-				struct bufftrack_op *op, struct bt_bad *bad)
+/*
+ * Any ALLOC, under the lock. Returns 0 with the verdict in @op, an errno that
+ * changed nothing, -EAGAIN where @spare has not what it needs, or -EBUSY where the
+ * table has no room until a worker has made it larger.
+ */
+static int alloc_locked(struct alloc *alloc, struct bt_record *rec, struct bufftrack_op *op,
+			struct spare *spare, struct bt_bad *bad)
 {
 	struct bt_caller *caller = alloc->caller;
+	enum bt_named named = BT_NAMED_LAST;
 	int err;
 
-	if (op->flags & BUFFTRACK_F_VIEW)
+	if (op->flags & BUFFTRACK_F_VIEW) {
 		err = alloc_view(rec, op);
-	else if (op->flags & BUFFTRACK_F_EXCLUSIVE)
+	} else if (!rec) {
+		err = alloc_first(alloc, op, spare, &rec);
+	} else if (rec->state != BUFFTRACK_STATE_LIVE) {
+		err = held_inc(caller->client);
+		if (!err)
+			life_take_slow(rec, alloc, op);
+	} else if (op->flags & BUFFTRACK_F_EXCLUSIVE) {
+		/* What was not freed is then the life before. */
+		named = BT_NAMED_PREV;
 		err = alloc_missed(alloc, rec, op);
-	else
-		err = alloc_more(alloc, rec, op);
+	} else {
+		err = alloc_more(alloc, rec, op, spare);
+	}
 	if (err)
 		return err;
 
 	answer(op, caller->client, rec);
-	/* What was not freed is by now the life before. */
 	if (op->verdict != BUFFTRACK_OK)
-		bufftrack_report_bad(caller, alloc->attach->share, rec,
-				     op->verdict == BUFFTRACK_MISSED_FREE ? BT_NAMED_PREV
-									  : BT_NAMED_LAST,
-				     op, bad);
+		bufftrack_report_bad(caller, alloc->attach->share, rec, named, op, bad);
 	if (tracepoint_enabled(bufftrack_alloc) && op->verdict != BUFFTRACK_DANGLING_VIEW)
 		bufftrack_report_use(caller, rec, op, true);
 	return 0;
 }
 
-/*
- * One ALLOC under the lock. Returns 0 with the verdict in @op, an errno that
- * changed nothing, -EAGAIN where @alloc->spare has not what it needs, or -EBUSY where
- * the table has no room until a worker has made it larger.
- */
-static inline int alloc_locked(struct alloc *alloc, struct bufftrack_op *op, struct bt_bad *bad)
-{
-	struct bt_caller *caller = alloc->caller;
-	struct bt_record *rec;
-	int err;
-
-	rec = rhashtable_lookup(&alloc->attach->share->table->records, &alloc->key,
-				bt_record_params);
-	if (unlikely(op->flags & BUFFTRACK_F_VIEW ||
-		     (rec && rec->state == BUFFTRACK_STATE_LIVE)))
-		return alloc_other(alloc, rec, op, bad);
-
-	if (unlikely(!rec)) {
-		err = alloc_first(alloc, op, &rec);
-	} else {
-		err = held_inc(caller->client);
-		if (likely(!err))
-			life_take(rec, alloc, op);
-	}
-	if (unlikely(err))
-		return err;
-	op->generation = rec->generation;
-	op->refs = 1;
-	if (tracepoint_enabled(bufftrack_alloc))
-		bufftrack_report_use(caller, rec, op, true);
-	return 0;
-}
-
 /* Whether to look once more: with what it needs, which may have changed by then. */
-static noinline bool alloc_again(struct alloc *alloc, int *err, int *tries)
+static bool alloc_again(struct alloc *alloc, struct spare *spare, int *err, int *tries)
 {
 	if (*err == -EAGAIN) {
-		*err = spare_fill(&alloc->spare, alloc->attach->share, &alloc->key);
+		*err = spare_fill(spare, alloc->attach->share, &alloc->key);
 		return !*err;
 	}
 	if (*err != -EBUSY)
@@ -758,46 +804,88 @@ static noinline bool alloc_again(struct alloc *alloc, int *err, int *tries)
 	return true;
 }
 
-/* The space of the attach's share, where it has it; it stays as long as the share. */
-static struct bt_space *space_find(struct bt_attach *attach, u32 id)
+static int alloc_failed(int err)
 {
-	/* Acquire: pairs with the release below, so that the space is complete. */
-	struct bt_space *space = smp_load_acquire(&attach->space);
-
-	if (likely(space && space->id == id))
-		return space;
-	space = xa_load(&attach->share->spaces, id);
-	if (space)
-		/* Pairs with the acquire above. */
-		smp_store_release(&attach->space, space);
-	return space;
+	if (err == -ENOMEM || err == -ENOSPC)
+		atomic64_inc(&bufftrack_failed);
+	return err;
 }
 
-/* What a call of the attach's client counts in, beside the client and the user. */
-static inline struct bt_stats *attach_stats(struct bt_attach *attach, u32 space_id)
+/* Any ALLOC but the ordinary one, which found @rec and has locked its shard. */
+static noinline int alloc_slow(struct bt_caller *caller, struct bt_attach *attach,
+			       struct bt_space *space, struct bt_record *rec,
+			       struct bufftrack_op *op)
 {
-	struct bt_space *space = space_find(attach, space_id);
+	struct bt_key key = key_of(op);
+	unsigned int nr = bt_shard_nr(key.hash);
+	struct alloc alloc = {
+		.caller = caller,
+		.attach = attach,
+		.space = space,
+		.key = key,
+		.shard_nr = nr,
+	};
+	struct bt_table *table = attach->share->table;
+	struct spare spare = {};
+	struct bt_bad bad BT_UNINIT; /* filled where there is a bad verdict only */
+	struct bt_stats *part;
+	int tries = 20;
+	int err;
 
-	return likely(space) ? space->stats : part_stats(attach->share, space_id);
+	for (;;) {
+		err = alloc_locked(&alloc, rec, op, &spare, &bad);
+		shard_unlock(&table->shards[nr]);
+		if (likely(!err) || !alloc_again(&alloc, &spare, &err, &tries))
+			break;
+		shard_lock(&table->shards[nr]);
+		rec = record_find(table, key);
+	}
+	if (unlikely(spare.record))
+		kmem_cache_free(bt_record_cache, spare.record);
+	kfree(spare.hold);
+	if (err)
+		return alloc_failed(err);
+	if (likely(op->verdict == BUFFTRACK_OK && !(op->flags & BUFFTRACK_F_VIEW)))
+		return 0;
+
+	bufftrack_tally_flush(caller);
+	part = space ? space->stats : part_stats(attach->share, op->space);
+	if (op->verdict != BUFFTRACK_OK) {
+		count_verdict(caller->client, part, op->verdict);
+		bufftrack_report_after(caller->client, &bad);
+	} else {
+		count_view(caller->client, part);
+	}
+	return 0;
+}
+
+/* A VIEW on a device that the client's user has not used. */
+static noinline int alloc_nowhere(struct bt_caller *caller, struct bufftrack_op *op)
+{
+	struct bt_bad bad BT_UNINIT;
+
+	op->verdict = BUFFTRACK_DANGLING_VIEW;
+	bufftrack_report_bad(caller, NULL, NULL, BT_NAMED_NEVER, op, &bad);
+	count_verdict(caller->client, NULL, op->verdict);
+	bufftrack_report_after(caller->client, &bad);
+	return 0;
 }
 
 /*
- * Where the ALLOC is to be: the client's attach and its user's space, which come
+ * Where an ALLOC is to be: the client's attach and its user's space, which come
  * into being with the first one. A refused ALLOC must not bring them into being:
- * -ENOSPC where the limit says at once that it will be.
+ * -ENOSPC where the limit says at once that it will be. A VIEW brings no space, and
+ * has no attach (NULL) on a device that is not known.
  */
-static struct bt_attach *alloc_place(struct bt_client *client, const struct bufftrack_op *op,
-				     struct bt_space **space)
+static noinline struct bt_attach *alloc_place(struct bt_client *client,
+					      const struct bufftrack_op *op,
+					      struct bt_space **space)
 {
-	struct bt_attach *attach = bufftrack_attach_find(client, op->device);
+	struct bt_attach *attach;
 
-	if (likely(attach)) {
-		*space = space_find(attach, op->space);
-		if (likely(*space))
-			return attach;
-	}
+	WRITE_ONCE(client->used, true);
 	if (op->flags & BUFFTRACK_F_VIEW)
-		return attach ?: bufftrack_attach(client, op->device, false);
+		return bufftrack_attach(client, op->device, false);
 
 	if ((unsigned int)atomic_read(&client->held) >= READ_ONCE(bufftrack_max_buffers))
 		return ERR_PTR(-ENOSPC);
@@ -806,6 +894,24 @@ static struct bt_attach *alloc_place(struct bt_client *client, const struct buff
 		return attach;
 	*space = bufftrack_space_get(attach->share, op->space);
 	return IS_ERR(*space) ? ERR_CAST(*space) : attach;
+}
+
+/* The first ALLOC of a client in a space. */
+static noinline int alloc_begin(struct bt_caller *caller, struct bufftrack_op *op)
+{
+	struct bt_space *space = NULL;
+	struct bt_key key = key_of(op);
+	struct bt_attach *attach;
+	struct bt_table *table;
+
+	attach = alloc_place(caller->client, op, &space);
+	if (IS_ERR(attach))
+		return alloc_failed(PTR_ERR(attach));
+	if (!attach)
+		return alloc_nowhere(caller, op);
+	table = attach->share->table;
+	shard_lock(&table->shards[bt_shard_nr(key.hash)]);
+	return alloc_slow(caller, attach, space, record_find(table, key), op);
 }
 
 /**
@@ -819,60 +925,31 @@ static struct bt_attach *alloc_place(struct bt_client *client, const struct buff
 int bufftrack_alloc(struct bt_caller *caller, struct bufftrack_op *op)
 {
 	struct bt_client *client = caller->client;
-	struct bt_bad bad BT_UNINIT; /* filled where there is a bad verdict only */
-	struct bt_stats *part = NULL;
-	struct alloc alloc = { .caller = caller };
+	struct bt_key key = key_of(op);
+	unsigned int nr = bt_shard_nr(key.hash);
+	struct bt_space *space = NULL;
+	struct bt_attach *attach;
+	struct bt_record *rec;
 	struct bt_shard *shard;
-	int tries = 20;
-	int err;
 
-	if (unlikely(!READ_ONCE(client->used)))
-		WRITE_ONCE(client->used, true);
-	alloc.attach = alloc_place(client, op, &alloc.space);
-	if (IS_ERR(alloc.attach)) {
-		err = PTR_ERR(alloc.attach);
-		goto fail;
-	}
-	if (unlikely(!alloc.attach)) {
-		op->verdict = BUFFTRACK_DANGLING_VIEW;
-		bufftrack_report_bad(caller, NULL, NULL, BT_NAMED_NEVER, op, &bad);
-		goto out;
-	}
+	attach = bufftrack_attach_find(client, op->device);
+	if (likely(attach))
+		space = space_find(attach, op->space);
+	if (unlikely(!space))
+		return alloc_begin(caller, op);
 
-	alloc.key = (struct bt_key){
-		.buffer = op->buffer,
-		.space_id = op->space,
-		.hash = bt_hash(op->buffer, op->space),
-	};
-	alloc.shard = bt_shard_nr(alloc.key.hash);
-	shard = &alloc.attach->share->table->shards[alloc.shard];
-	do {
-		shard_lock(shard);
-		err = alloc_locked(&alloc, op, &bad);
-		shard_unlock(shard);
-	} while (unlikely(err) && alloc_again(&alloc, &err, &tries));
-	if (unlikely(alloc.spare.record))
-		kmem_cache_free(bt_record_cache, alloc.spare.record);
-	if (unlikely(alloc.spare.hold))
-		kfree(alloc.spare.hold);
-	if (unlikely(err))
-		goto fail;
-	if (likely(op->verdict == BUFFTRACK_OK && !(op->flags & BUFFTRACK_F_VIEW)))
-		return 0;
-	part = alloc.space ? alloc.space->stats : part_stats(alloc.attach->share, op->space);
-	bufftrack_tally_flush(caller);
-out:
-	if (op->verdict != BUFFTRACK_OK) {
-		count_verdict(client, part, op->verdict);
-		bufftrack_report_after(client, &bad);
-	} else {
-		count_view(client, part);
-	}
+	shard = &attach->share->table->shards[nr];
+	shard_lock(shard);
+	rec = record_find(attach->share->table, key);
+	/* The ordinary one begins a life on a tombstone. */
+	if (unlikely(!rec || rec->state == BUFFTRACK_STATE_LIVE || op->flags & BUFFTRACK_F_VIEW ||
+		     held_inc(client)))
+		return alloc_slow(caller, attach, space, rec, op);
+	life_take(rec, caller, attach, space, nr, op);
+	if (tracepoint_enabled(bufftrack_alloc))
+		bufftrack_report_use(caller, rec, op, true);
+	shard_unlock(shard);
 	return 0;
-fail:
-	if (err == -ENOMEM || err == -ENOSPC)
-		atomic64_inc(&bufftrack_failed);
-	return err;
 }
 
 /* ---- FREE ----------------------------------------------------------------- */
@@ -953,40 +1030,10 @@ static u32 free_info(const struct bt_table *table, const struct bt_record *rec, 
 	return info;
 }
 
-/*
- * The ordinary FREE: the caller has the only reference to a life that its user
- * began. False where it is another one: then nothing was changed.
- */
-static inline bool free_last(struct bt_caller *caller, struct bt_record *rec,
-			     struct bt_space *space, unsigned int shard, struct bufftrack_op *op)
-{
-	struct bt_client *client = caller->client;
-
-	if (unlikely(!rec || rec->state != BUFFTRACK_STATE_LIVE || rec->refs != 1))
-		return false;
-	if (unlikely(!rec->first.attach || rec->first.attach->client != client ||
-		     !rec->first.count || rec->more))
-		return false;
-	if (unlikely((op->token && op->token != rec->generation) || rec->space != space))
-		return false;
-	if (unlikely(op->flags || (op->size && op->size != rec->size)))
-		return false;
-
-	hlist_del(&rec->first.node);
-	atomic_dec(&client->held);
-	tally_of(caller, space)->freed++;
-	tally_bytes(caller, -rec->size);
-	if (likely(rec->frees != U32_MAX))
-		rec->frees++;
-	life_over(rec, caller, BUFFTRACK_STATE_FREED, shard);
-	op->generation = rec->generation;
-	return true;
-}
-
-/* Any other, under the lock. */
-static noinline void free_other(struct bt_caller *caller, struct bt_share *share,
-				struct bt_stats *part, struct bt_record *rec, unsigned int shard,
-				struct bufftrack_op *op, struct bt_bad *bad)
+/* Any FREE, under the lock. */
+static void free_locked(struct bt_caller *caller, struct bt_share *share, struct bt_stats *part,
+			struct bt_record *rec, unsigned int shard, struct bufftrack_op *op,
+			struct bt_bad *bad)
 {
 	struct bt_table *table = share->table;
 	struct bt_client *client = caller->client;
@@ -1033,17 +1080,66 @@ good:
 		bufftrack_report_use(caller, rec, op, false);
 }
 
-/* On a device that the client's user has not used. */
-static noinline void free_unknown(struct bt_caller *caller, struct bufftrack_op *op,
-				  struct bt_bad *bad)
+/* Any FREE but the ordinary one, which found @rec and has locked its shard. */
+static noinline int free_slow(struct bt_caller *caller, struct bt_attach *attach,
+			      struct bt_record *rec, unsigned int shard, struct bufftrack_op *op)
 {
-	if (op->flags & BUFFTRACK_F_VIEW)
-		return;
+	struct bt_stats *part = attach_stats(attach, op->space);
+	struct bt_share *share = attach->share;
+	struct bt_bad bad BT_UNINIT; /* filled where there is a bad verdict only */
+
+	free_locked(caller, share, part, rec, shard, op, &bad);
+	shard_unlock(&share->table->shards[shard]);
+
+	if (op->verdict != BUFFTRACK_OK) {
+		count_verdict(caller->client, part, op->verdict);
+		bufftrack_report_after(caller->client, &bad);
+	} else if (op->flags & BUFFTRACK_F_VIEW) {
+		count_view(caller->client, part);
+	}
+	bufftrack_history_trim(share);
+	return 0;
+}
+
+/* As bufftrack_attach(), of a device that the client has not used. */
+static noinline struct bt_attach *free_place(struct bt_client *client, u64 device)
+{
+	WRITE_ONCE(client->used, true);
+	return bufftrack_attach(client, device, false);
+}
+
+/* On a device that nobody has used, or whose history is gone. */
+static noinline int free_nowhere(struct bt_caller *caller, struct bufftrack_op *op)
+{
+	struct bt_client *client = caller->client;
+	struct bt_bad bad BT_UNINIT;
+
+	if (op->flags & BUFFTRACK_F_VIEW) {
+		count_view(client, NULL);
+		return 0;
+	}
 	op->verdict = BUFFTRACK_UNKNOWN_FREE;
-	if (!(READ_ONCE(caller->client->flags) & BUFFTRACK_CLIENT_PRIVATE) &&
+	if (!(READ_ONCE(client->flags) & BUFFTRACK_CLIENT_PRIVATE) &&
 	    bufftrack_device_lost(op->device))
 		op->info = BUFFTRACK_INFO_HISTORY_LOST | BUFFTRACK_INFO_PROBABLE;
-	bufftrack_report_bad(caller, NULL, NULL, BT_NAMED_NEVER, op, bad);
+	bufftrack_report_bad(caller, NULL, NULL, BT_NAMED_NEVER, op, &bad);
+	count_verdict(client, NULL, op->verdict);
+	bufftrack_report_after(client, &bad);
+	return 0;
+}
+
+/*
+ * The ordinary FREE: of the only reference to a life, which the caller has, and
+ * which its user began; with all of what it says of it right.
+ */
+static __always_inline bool free_is_last(const struct bt_record *rec, const struct bt_client *client,
+					 const struct bt_space *space, const struct bufftrack_op *op)
+{
+	return rec && rec->state == BUFFTRACK_STATE_LIVE && rec->refs == 1 &&
+	       rec->first.attach && rec->first.attach->client == client && rec->first.count &&
+	       !rec->more && rec->space == space && !op->flags &&
+	       (!op->token || op->token == rec->generation) &&
+	       (!op->size || op->size == rec->size);
 }
 
 /**
@@ -1055,56 +1151,42 @@ static noinline void free_unknown(struct bt_caller *caller, struct bufftrack_op 
  */
 int bufftrack_free(struct bt_caller *caller, struct bufftrack_op *op)
 {
-	struct bt_key key = {
-		.buffer = op->buffer,
-		.space_id = op->space,
-		.hash = bt_hash(op->buffer, op->space),
-	};
-	unsigned int nr = bt_shard_nr(key.hash);
 	struct bt_client *client = caller->client;
-	struct bt_share *share = NULL;
-	struct bt_stats *part = NULL;
+	struct bt_key key = key_of(op);
+	unsigned int nr = bt_shard_nr(key.hash);
 	struct bt_attach *attach;
 	struct bt_space *space;
 	struct bt_record *rec;
 	struct bt_shard *shard;
-	struct bt_bad bad BT_UNINIT; /* filled where there is a bad verdict only */
 
-	if (unlikely(!READ_ONCE(client->used)))
-		WRITE_ONCE(client->used, true);
 	attach = bufftrack_attach_find(client, op->device);
 	if (unlikely(!attach)) {
-		attach = bufftrack_attach(client, op->device, false);
+		attach = free_place(client, op->device);
 		if (IS_ERR(attach))
 			return PTR_ERR(attach);
-	}
-	if (unlikely(!attach)) {
-		free_unknown(caller, op, &bad);
-		goto out;
+		if (!attach)
+			return free_nowhere(caller, op);
 	}
 
-	share = attach->share;
 	space = space_find(attach, op->space);
-	shard = &share->table->shards[nr];
+	shard = &attach->share->table->shards[nr];
 	shard_lock(shard);
-	rec = rhashtable_lookup(&share->table->records, &key, bt_record_params);
-	if (likely(free_last(caller, rec, space, nr, op))) {
-		if (tracepoint_enabled(bufftrack_free))
-			bufftrack_report_use(caller, rec, op, false);
-	} else {
-		part = space ? space->stats : part_stats(share, op->space);
-		free_other(caller, share, part, rec, nr, op, &bad);
-	}
+	rec = record_find(attach->share->table, key);
+	if (unlikely(!free_is_last(rec, client, space, op)))
+		return free_slow(caller, attach, rec, nr, op);
+
+	hlist_del(&rec->first.node);
+	atomic_dec(&client->held);
+	tally_of(caller, space)->freed++;
+	tally_bytes(caller, -rec->size);
+	if (likely(rec->frees != U32_MAX))
+		rec->frees++;
+	life_over(rec, caller, BUFFTRACK_STATE_FREED, nr);
+	op->generation = rec->generation;
+	if (tracepoint_enabled(bufftrack_free))
+		bufftrack_report_use(caller, rec, op, false);
 	shard_unlock(shard);
-out:
-	if (unlikely(op->verdict != BUFFTRACK_OK)) {
-		count_verdict(client, part, op->verdict);
-		bufftrack_report_after(client, &bad);
-	} else if (unlikely(op->flags & BUFFTRACK_F_VIEW)) {
-		count_view(client, part);
-	}
-	if (share)
-		bufftrack_history_trim(share);
+	bufftrack_history_trim(attach->share);
 	return 0;
 }
 
