@@ -185,9 +185,14 @@ void bufftrack_stats_info(struct bufftrack_info *info);
  */
 static inline void bt_stats_bytes(struct bt_stats *stats, s64 sum, s64 high)
 {
-	s64 top = atomic64_add_return(sum, &stats->bytes) - sum + high;
-	s64 peak = atomic64_read(&stats->peak);
+	s64 top, peak;
 
+	if (!high) {
+		atomic64_add(sum, &stats->bytes);
+		return;
+	}
+	top = atomic64_add_return(sum, &stats->bytes) - sum + high;
+	peak = atomic64_read(&stats->peak);
 	while (unlikely(top > peak) &&
 	       !atomic64_try_cmpxchg(&stats->peak, &peak, top))
 		;
@@ -434,7 +439,7 @@ static inline const struct bt_when *bt_prev_alloc_of(const struct bt_record *rec
  * share, the user and the client, which are the same for all of them.
  */
 struct bt_tally {
-	struct bt_space *space;		/* NULL: nothing to be counted */
+	struct bt_space *space;		/* NULL: nothing to be counted, nothing here */
 	u32 revived;			/* as in bt_hot */
 	u32 fresh;
 	u32 freed;

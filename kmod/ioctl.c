@@ -89,9 +89,11 @@ static int take_stack(struct bt_caller *caller, const struct bufftrack_op *op,
 		refcount_inc(&actor->refs);
 	}
 	bufftrack_tally_flush(caller);
-	*with = *caller;
+	with->client = caller->client;
 	with->actor = actor;
 	with->refs = 1;
+	with->now = caller->now;
+	with->tally.space = NULL;
 	return 0;
 }
 
@@ -290,8 +292,7 @@ static int do_batch(struct bt_client *client, void *buf)
 	while (!err && batch->done < batch->nr) {
 		done = batch->done;
 		at = batch->entries + (u64)done * batch->entry_size;
-		err = strided ? batch_strided(&caller, batch, at)
-			      : batch_chunk(&caller, batch, at);
+		err = strided ? batch_strided(&caller, batch, at) : batch_chunk(&caller, batch, at);
 		quantum += batch->done - done;
 		if (quantum < BT_BATCH_QUANTUM)
 			continue;

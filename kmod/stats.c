@@ -73,8 +73,8 @@ void bufftrack_stats_read(const struct bt_stats *stats, struct bufftrack_stat *t
 		gone += READ_ONCE(hot->evicted) + READ_ONCE(hot->forgotten);
 		sum.evicted += READ_ONCE(hot->evicted);
 		sum.frees += READ_ONCE(hot->freed) + READ_ONCE(hot->dropped);
-		sum.allocs += READ_ONCE(hot->revived) + READ_ONCE(hot->fresh) +
-			      READ_ONCE(hot->shared);
+		sum.allocs +=
+			READ_ONCE(hot->revived) + READ_ONCE(hot->fresh) + READ_ONCE(hot->shared);
 		begun += READ_ONCE(hot->revived) + READ_ONCE(hot->fresh);
 		revived += READ_ONCE(hot->revived);
 		sum.verdicts[BUFFTRACK_OK] += READ_ONCE(hot->views);

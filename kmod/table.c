@@ -397,7 +397,7 @@ void bufftrack_tally_flush(struct bt_caller *caller)
 		bt_stats_add(user, revived, tally->revived);
 		bt_stats_add(&client->stats, revived, tally->revived);
 	}
-	if (tally->fresh) {
+	if (unlikely(tally->fresh)) {
 		bt_stats_add(space->stats, fresh, tally->fresh);
 		bt_stats_add(user, fresh, tally->fresh);
 		bt_stats_add(&client->stats, fresh, tally->fresh);
@@ -411,7 +411,7 @@ void bufftrack_tally_flush(struct bt_caller *caller)
 	bt_stats_bytes(space->share->stats, tally->bytes, tally->high);
 	bt_stats_bytes(user, tally->bytes, tally->high);
 	bt_stats_bytes(&client->stats, tally->bytes, tally->high);
-	*tally = (struct bt_tally){};
+	tally->space = NULL;
 }
 
 /* The tally, for a call in this space of the caller's own user. */
@@ -419,7 +419,7 @@ static inline struct bt_tally *tally_of(struct bt_caller *caller, struct bt_spac
 {
 	if (unlikely(caller->tally.space != space)) {
 		bufftrack_tally_flush(caller);
-		caller->tally.space = space;
+		caller->tally = (struct bt_tally){ .space = space };
 	}
 	return &caller->tally;
 }
@@ -815,6 +815,7 @@ static int alloc_failed(int err)
 static noinline int alloc_slow(struct bt_caller *caller, struct bt_attach *attach,
 			       struct bt_space *space, struct bt_record *rec,
 			       struct bufftrack_op *op)
+	__releases(&attach->share->table->shards[].lock)
 {
 	struct bt_key key = key_of(op);
 	unsigned int nr = bt_shard_nr(key.hash);
@@ -877,9 +878,8 @@ static noinline int alloc_nowhere(struct bt_caller *caller, struct bufftrack_op 
  * -ENOSPC where the limit says at once that it will be. A VIEW brings no space, and
  * has no attach (NULL) on a device that is not known.
  */
-static noinline struct bt_attach *alloc_place(struct bt_client *client,
-					      const struct bufftrack_op *op,
-					      struct bt_space **space)
+static noinline struct bt_attach *
+alloc_place(struct bt_client *client, const struct bufftrack_op *op, struct bt_space **space)
 {
 	struct bt_attach *attach;
 
@@ -1083,6 +1083,7 @@ good:
 /* Any FREE but the ordinary one, which found @rec and has locked its shard. */
 static noinline int free_slow(struct bt_caller *caller, struct bt_attach *attach,
 			      struct bt_record *rec, unsigned int shard, struct bufftrack_op *op)
+	__releases(&attach->share->table->shards[].lock)
 {
 	struct bt_stats *part = attach_stats(attach, op->space);
 	struct bt_share *share = attach->share;
@@ -1132,13 +1133,14 @@ static noinline int free_nowhere(struct bt_caller *caller, struct bufftrack_op *
  * The ordinary FREE: of the only reference to a life, which the caller has, and
  * which its user began; with all of what it says of it right.
  */
-static __always_inline bool free_is_last(const struct bt_record *rec, const struct bt_client *client,
-					 const struct bt_space *space, const struct bufftrack_op *op)
+static __always_inline bool free_is_last(const struct bt_record *rec,
+					 const struct bt_client *client,
+					 const struct bt_space *space,
+					 const struct bufftrack_op *op)
 {
-	return rec && rec->state == BUFFTRACK_STATE_LIVE && rec->refs == 1 &&
-	       rec->first.attach && rec->first.attach->client == client && rec->first.count &&
-	       !rec->more && rec->space == space && !op->flags &&
-	       (!op->token || op->token == rec->generation) &&
+	return rec && rec->state == BUFFTRACK_STATE_LIVE && rec->refs == 1 && rec->first.attach &&
+	       rec->first.attach->client == client && rec->first.count && !rec->more &&
+	       rec->space == space && !op->flags && (!op->token || op->token == rec->generation) &&
 	       (!op->size || op->size == rec->size);
 }
 
@@ -1193,12 +1195,11 @@ int bufftrack_free(struct bt_caller *caller, struct bufftrack_op *op)
 /* bufftrack_caller_init - the current task as a caller, or -ENOMEM */
 int bufftrack_caller_init(struct bt_caller *caller, struct bt_client *client)
 {
-	*caller = (struct bt_caller){
-		.client = client,
-		.actor = bufftrack_actor_get(client),
-		.refs = 1,
-		.now = ktime_get_ns(),
-	};
+	caller->client = client;
+	caller->actor = bufftrack_actor_get(client);
+	caller->refs = 1;
+	caller->now = ktime_get_ns();
+	caller->tally.space = NULL;
 	return caller->actor ? 0 : -ENOMEM;
 }
 
@@ -1213,8 +1214,7 @@ void bufftrack_caller_exit(struct bt_caller *caller)
 /* ---- the ends that nobody reported ---------------------------------------- */
 
 /* Drops up to a chunk of the attach's holds in one shard; how many it leaked. */
-static unsigned int close_chunk(struct bt_attach *attach, unsigned int nr,
-				struct bt_caller *caller)
+static unsigned int close_chunk(struct bt_attach *attach, unsigned int nr, struct bt_caller *caller)
 {
 	struct bt_client *client = attach->client;
 	unsigned int leaks = 0, n;

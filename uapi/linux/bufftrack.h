@@ -361,7 +361,7 @@ struct bufftrack_reset {
  * @comm: out: CLIENT: the name of the task that opened it
  * @live: out: lives that are live (CLIENT: that it holds)
  * @bytes: out: the sum of their sizes (CLIENT: of those it holds)
- * @peak_bytes: out: the highest that @bytes ever was
+ * @peak_bytes: out: the highest that @bytes ever was, up to 2^63 - 1
  * @allocs: out: ALLOCs that counted a reference
  * @frees: out: FREEs that dropped one
  * @history: out: tombstones now kept (CLIENT: 0)
