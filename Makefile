@@ -13,7 +13,7 @@ export BUFFTRACK_UAPI := $(CURDIR)/uapi
 export BUFFTRACK_KMOD := $(CURDIR)/kmod
 
 .DEFAULT_GOAL := all
-.PHONY: all help module tool lib demo picture check lint bench bench-memory bench-scale install dkms clean
+.PHONY: all help module tool lib demo picture check check-all lint bench bench-memory bench-scale install dkms clean
 
 ## all: the module for KVER= or KDIR= (default: the running kernel), tool, library
 all: module tool lib
@@ -46,6 +46,10 @@ picture:
 ## check: every test, in VMs; installs what it needs (MINUTES=N: begin none after that)
 check:
 	selftests/check $(if $(MINUTES),--minutes $(MINUTES))
+
+## check-all: the same on every kernel there is: kcsan, 7.2 and arm64 too
+check-all:
+	selftests/check --all --table
 
 ## lint: every static check; installs what it needs
 lint:

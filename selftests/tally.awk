@@ -1,12 +1,37 @@
 # SPDX-License-Identifier: GPL-2.0
 # Reads what selftests/guest printed in one VM or more (-v name= before each
 # file); prints each failed test with its output, each skipped one with its
-# reason, and last how many there were. Exit status 1 where one failed, where
-# none ran, and where a VM did not come to its end.
+# reason, and last how many there were, by file and in all (-v table=1: before
+# that by program and file, as passed/failed/skipped). Exit status 1 where one
+# failed, where none ran, and where a VM did not come to its end.
+
+function count(result)
+{
+	all_of[result]++
+	file_of[label, result]++
+	cell_of[program, label, result]++
+	if (!(program in row)) {
+		row[program]
+		rows[++nr_rows] = program
+	}
+}
+
+function words(of, key)
+{
+	return sprintf("%d passed, %d failed, %d skipped", of[key "passed"],
+		       of[key "failed"], of[key "skipped"])
+}
+
+function cell(key,	ran)
+{
+	ran = cell_of[key "passed"] + cell_of[key "failed"] + cell_of[key "skipped"]
+	return ran ? sprintf("%d/%d/%d", cell_of[key "passed"], cell_of[key "failed"],
+			     cell_of[key "skipped"]) : "-"
+}
 
 function fail(what, text)
 {
-	failed++
+	count("failed")
 	print "FAILED " label ": " program (what ? ": " what : "")
 	if (text)
 		printf "%s", text
@@ -20,7 +45,8 @@ function finish(result)
 	programs++
 	if (plan > cases) {
 		fail((plan - cases) " of " plan " tests did not run", pending)
-		failed += plan - cases - 1
+		for (i = plan - cases; i > 1; i--)
+			count("failed")
 	} else if (!result) {
 		fail("ended early", pending)
 	} else if (result ~ /^not ok/ && !bad) {
@@ -29,14 +55,14 @@ function finish(result)
 	} else if (!cases && result ~ /# SKIP/) {
 		skip("", why ? why : all)
 	} else if (!cases && result ~ /^ok/) {
-		passed++
+		count("passed")
 	}
 	program = pending = all = why = ""
 }
 
 function skip(what, reason)
 {
-	skipped++
+	count("skipped")
 	gsub(/^(# )+|\n+$/, "", reason)
 	gsub(/\n(# )*/, "; ", reason)
 	print "SKIPPED " label ": " program (what ? ": " what : "") (reason ? ": " reason : "")
@@ -57,6 +83,7 @@ function end_of_vm()
 FNR == 1 {
 	end_of_vm()
 	label = name
+	labels[++nr_labels] = name
 	done = 0
 }
 
@@ -88,7 +115,7 @@ FNR == 1 {
 		sub(/ *# SKIP.*/, "", what)
 		skip(what, reason)
 	} else {
-		passed++
+		count("passed")
 	}
 	pending = ""
 	next
@@ -99,6 +126,20 @@ FNR == 1 {
 
 END {
 	end_of_vm()
-	printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped
-	exit failed || !passed
+	if (table) {
+		printf "%-20s", ""
+		for (i = 1; i <= nr_labels; i++)
+			printf " %9s", labels[i]
+		print ""
+		for (n = 1; n <= nr_rows; n++) {
+			printf "%-20s", rows[n]
+			for (i = 1; i <= nr_labels; i++)
+				printf " %9s", cell(rows[n] SUBSEP labels[i] SUBSEP)
+			print ""
+		}
+	}
+	for (i = 1; i <= nr_labels; i++)
+		print labels[i] ": " words(file_of, labels[i] SUBSEP)
+	print words(all_of, "")
+	exit all_of["failed"] || !all_of["passed"]
 }
