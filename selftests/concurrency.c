@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Many at once on the same keys: whatever the order, the sums are right. */
 #include <pthread.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 
 #include "bt.h"
 
@@ -40,6 +42,7 @@ struct worker {
 	__u64 device;
 	unsigned int seed;
 	__u32 flags;
+	pid_t tid;
 	__u64 allocs, frees, errors;
 	__u64 verdicts[16];
 	__s64 holds[KEYS];
@@ -334,6 +337,109 @@ TEST_F(concurrency, storm_with_resets)
 	EXPECT_EQ(0, self->stat.live);
 	EXPECT_EQ(0, self->stat.bytes);
 	close(resetter.fd);
+}
+
+/* With a stack each, by threads that others rename */
+static void *storm_with_stacks(void *data)
+{
+	struct worker *worker = data;
+	__u64 stack[] = { 0x1000, 0x2000 };
+	struct bufftrack_op op;
+	unsigned int i;
+
+	prctl(PR_SET_NAME, "aaaaaaaaaaaaaaa");
+	__atomic_store_n(&worker->tid, syscall(SYS_gettid), __ATOMIC_RELEASE);
+	for (i = 0; i < ROUNDS / 8; i++) {
+		stack[0] = 0x1000 + next(&worker->seed) % 4;
+		op = (struct bufftrack_op) {
+			.device = worker->device,
+			.buffer = next(&worker->seed) % KEYS, .size = SIZE,
+		};
+		if (next(&worker->seed) % 2) {
+			op.stack = (uintptr_t)stack;
+			op.stack_depth = 2;
+		}
+		if (next(&worker->seed) % 2) {
+			judge(worker, bt_alloc(worker->fd, &op), &op, true);
+		} else {
+			op.size = 0;
+			judge(worker, bt_free(worker->fd, &op), &op, false);
+		}
+	}
+	return NULL;
+}
+
+static bool stop;
+
+/* Renames the workers, and has the limits changed, until it is told to stop. */
+static void *change_often(void *data)
+{
+	static const char *const names[] = { "aaaaaaaaaaaaaaa", "bbbbbbb" };
+	struct worker *worker, *workers = data;
+	char path[64];
+	unsigned int i;
+	pid_t tid;
+
+	for (i = 0; !__atomic_load_n(&stop, __ATOMIC_ACQUIRE); i++) {
+		worker = &workers[i % THREADS];
+		tid = __atomic_load_n(&worker->tid, __ATOMIC_ACQUIRE);
+		snprintf(path, sizeof(path), "/proc/self/task/%d/comm", tid);
+		/* It may have ended. */
+		if (tid)
+			bt_write(path, names[i / THREADS % 2]);
+		bt_write(BT_PARAMETERS "log_limit", i % 2 ? "0" : "1");
+		bt_write(BT_PARAMETERS "max_stacks", i % 2 ? "3" : "100");
+	}
+	return NULL;
+}
+
+/* Of the names that its threads had, or a mixture of both: a name, in any case */
+static bool named(const struct bufftrack_event *event)
+{
+	size_t len = strnlen(event->comm, sizeof(event->comm));
+
+	return !event->time ||
+	       (len && len < sizeof(event->comm) && strspn(event->comm, "ab") == len);
+}
+
+TEST_F(concurrency, storm_under_changes)
+{
+	unsigned long log_limit, max_stacks;
+	struct worker workers[THREADS];
+	struct bufftrack_life life;
+	pthread_t changer;
+	unsigned int i;
+
+	ASSERT_EQ(0, bt_parameter("log_limit", 0, &log_limit));
+	ASSERT_EQ(0, bt_parameter("max_stacks", 100, &max_stacks));
+	for (i = 0; i < THREADS; i++) {
+		workers[i] = (struct worker) {
+			.fd = i % 2 ? self->fd : bt_open(),
+			.device = self->device, .seed = i + 1,
+		};
+		ASSERT_LE(0, workers[i].fd);
+	}
+	__atomic_store_n(&stop, false, __ATOMIC_RELEASE);
+	ASSERT_EQ(0, pthread_create(&changer, NULL, change_often, workers));
+	for (i = 0; i < THREADS; i++)
+		ASSERT_EQ(0, pthread_create(&workers[i].thread, NULL,
+					    storm_with_stacks, &workers[i]));
+	for (i = 0; i < THREADS; i++) {
+		pthread_join(workers[i].thread, NULL);
+		EXPECT_EQ(0, workers[i].errors);
+	}
+	__atomic_store_n(&stop, true, __ATOMIC_RELEASE);
+	pthread_join(changer, NULL);
+	add_up(_metadata, self, workers);
+	for (i = 0; i < KEYS; i++) {
+		ASSERT_EQ(0, bt_life(self->fd, self->device, 0, i, &life));
+		EXPECT_TRUE(named(&life.alloc));
+		EXPECT_TRUE(named(&life.end));
+	}
+	for (i = 0; i < THREADS; i += 2)
+		close(workers[i].fd);
+	ASSERT_EQ(0, bt_parameter("log_limit", log_limit, NULL));
+	ASSERT_EQ(0, bt_parameter("max_stacks", max_stacks, NULL));
 }
 
 /* A client with very many holds goes, while another goes on. */

@@ -8,6 +8,10 @@
 function count(result)
 {
 	all_of[result]++
+	if (!(label in seen)) {
+		seen[label]
+		labels[++nr_labels] = label
+	}
 	file_of[label, result]++
 	cell_of[program, label, result]++
 	if (!(program in row)) {
@@ -83,7 +87,6 @@ function end_of_vm()
 FNR == 1 {
 	end_of_vm()
 	label = name
-	labels[++nr_labels] = name
 	done = 0
 }
 
