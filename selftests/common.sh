@@ -8,7 +8,23 @@ here=$(dirname "$(readlink -f "$0")")
 . "$here/../kselftest/ktap_helpers.sh"
 PATH=$here:$PATH
 tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
+# What still runs in the background would keep the module in use.
+leave()
+{
+	local pid i
+	for ((i = 0; i < 50; i++)); do
+		for pid in $(jobs -rp; jobs -sp); do
+			[[ $i -ne 0 ]] || kill -TERM -- "$pid" "-$pid"
+			[[ $i -ne 49 ]] || kill -KILL -- "$pid" "-$pid"
+		done 2>/dev/null
+		[[ $(jobs -rp; jobs -sp) ]] || break
+		sleep 0.1
+	done
+	rm -rf "$tmp"
+}
+trap leave EXIT
+# So ends what takes longer than kselftest allows.
+trap 'exit 143' TERM
 tracing=/sys/kernel/tracing
 parameters=/sys/module/bufftrack/parameters
 

@@ -16,8 +16,8 @@ build_id=$(readelf -n "$example" | awk '/Build ID/ { print $3 }')
 by_id=/usr/lib/debug/.build-id/${build_id:0:2}
 [[ ! -e $by_id/${build_id:2}.debug ]] || skip_all "$by_id has its debug file"
 server=
-trap '[[ ! $server ]] || kill "$server"
-	rm -rf "$tmp" "$by_id/${build_id:2}.debug"; rmdir "$by_id" 2>/dev/null' EXIT
+trap 'leave
+	rm -rf "$by_id/${build_id:2}.debug"; rmdir "$by_id" 2>/dev/null' EXIT
 unset DEBUGINFOD_URLS BUFFTRACK_STACK BUFFTRACK_TRAP
 export DEBUGINFOD_CACHE_PATH=$tmp/cache
 # As it is run by itself

@@ -13,7 +13,7 @@ grep -qw memory /sys/fs/cgroup/cgroup.controllers 2>/dev/null ||
 	skip_all "no memory controller of cgroup v2"
 echo +memory >/sys/fs/cgroup/cgroup.subtree_control || skip_all "cannot use the controller"
 mkdir $cgroup || exit 1
-trap 'rm -rf "$tmp"; rmdir $cgroup' EXIT
+trap 'leave; rmdir $cgroup' EXIT
 echo $max >$cgroup/memory.max
 [[ ! -e $cgroup/memory.swap.max ]] || echo 0 >$cgroup/memory.swap.max
 

@@ -89,7 +89,7 @@ load
 check "watch is ready again" watch "$tmp/watched"
 perf record -q -a -m 4M -k mono -e 'bufftrack:*' -o "$tmp/perf.data" -- \
 	trace-cmd record -q -b 4096 -e bufftrack -o "$tmp/trace.dat" \
-	bufftrack replay --json "$tmp/all" >"$tmp/replay" 2>"$tmp/perf.err"
+	"$here/recorded" bufftrack replay --json "$tmp/all" >"$tmp/replay" 2>"$tmp/perf.err"
 check "watch has seen that" watched
 # perf has watch's clock. The other one's is translated, and where the TSC is not
 # stable, as in an emulator, it goes by jumps of milliseconds.
@@ -118,7 +118,9 @@ done
 mkfifo "$tmp/stay"
 cat >"$tmp/script" <<-END
 	btctl bury 79 3000
-	sleep 1
+	# perf has read what it had room for, and waits for more.
+	perf=\$(ps -o ppid= -p \$PPID)
+	until grep -q poll /proc/\$((perf))/wchan; do sleep 0.1; done
 	victim double
 	btctl alloc 78 1 0x1000 4096 alloc 78 1 0x2000 8192 alloc 78 2 0x2000 100 \
 		free 78 1 0x2000 free 78 1 0x2000 wait <"$tmp/stay" >"$tmp/btctl" &
@@ -129,7 +131,7 @@ END
 exec 8<>"$tmp/stay"
 BUFFTRACK_STACK=8 perf record -q -a -g -m 4 --buildid-mmap -e 'bufftrack:*' -o "$tmp/perf.data" -- \
 	trace-cmd record -q -e bufftrack:bufftrack_double_free -o "$tmp/bad.dat" \
-	bash "$tmp/script" >/dev/null 2>"$tmp/perf.err" 8>&-
+	"$here/recorded" bash "$tmp/script" >/dev/null 2>"$tmp/perf.err" 8>&-
 check "perf -g: a report, and a trace for perfetto" report "$tmp/report" --json \
 	--perfetto "$tmp/perfetto" "$tmp/perf.data"
 # 6008 calls, and a few clients that come and go

@@ -48,7 +48,8 @@ function finish(result)
 		return
 	programs++
 	if (plan > cases) {
-		fail((plan - cases) " of " plan " tests did not run", pending)
+		fail((plan - cases) " of " plan " tests did not run" \
+		     (result ~ /# / ? " (" substr(result, index(result, "# ") + 2) ")" : ""), pending)
 		for (i = plan - cases; i > 1; i--)
 			count("failed")
 	} else if (!result) {

@@ -145,8 +145,7 @@ check "who may not open it is told" matches "no permission .*sudo" \
 # ---- its screen
 env -u NO_COLOR TERM=screen-256color tmux -L "bufftrack-$$" -f /dev/null new-session -d -x 80 -y 24 \
 	"PS1='\$ ' exec bash --norc --noprofile" 7>&- 8>&-
-# shellcheck disable=SC2064
-trap "tm kill-server 2>/dev/null; rm -rf '$tmp'" EXIT
+trap 'tm kill-server 2>/dev/null; leave' EXIT
 type_command "bufftrack top --interval 300ms"
 check "the screen: a process" shows "^ +$first btctl \(first\) +1 +4096 +4196 +[0-9.]+ +[0-9.]+ +2\$"
 check "the screen: by bytes" same "$second $first" "$(

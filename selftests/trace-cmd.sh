@@ -8,11 +8,8 @@ command -v trace-cmd >/dev/null || skip_all "no trace-cmd"
 [[ -e $tracing/events/bufftrack ]] || skip_all "no events of bufftrack in tracefs"
 
 begin 3
-# It ends its recorders, one a CPU, by a signal that they may not be ready for where
-# the command is over before they have begun: then the recording is empty.
-# shellcheck disable=SC2016
 check "trace-cmd record -e bufftrack" \
-	trace-cmd record -q -o "$tmp/trace.dat" -e bufftrack sh -c 'sleep 2; exec "$@"' sh \
+	trace-cmd record -q -o "$tmp/trace.dat" -e bufftrack "$here/recorded" \
 	btctl alloc 0xd3 1 0xb1 64 free 0xd3 1 0xb1 free 0xd3 1 0xb1
 trace-cmd report -i "$tmp/trace.dat" >"$tmp/report" 2>/dev/null
 check "the double free" matches \

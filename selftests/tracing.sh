@@ -37,25 +37,48 @@ example()	# TEXT
 
 # ---- what is done
 
+# Who listens would keep the module in use when this is over, however it ends.
+sleeper='' victim='' holder='' generation=''
+declare -A group=() events=()
+# shellcheck disable=SC2317 # the trap calls it
+stop_tracing()
+{
+	local key trigger
+	leave
+	echo 0 >$tracing/events/bufftrack/enable
+	for trigger in "$tracing"/events/bufftrack/*/trigger; do
+		sed -n 's/^\(hist:[^:]*\).*/!\1/p' "$trigger" | while read -r key; do
+			echo "$key" >"$trigger"
+		done
+	done
+}
+trap stop_tracing EXIT
+
 # It is there before anybody listens, and waits for the end of its input: perf 6.1 does
 # not find its way in half of those that start later, as the page says.
 waiting_victim()
 {
 	[[ -p $tmp/fifo ]] || mkfifo "$tmp/fifo"
-	sleep 600 >"$tmp/fifo" &
+	sleep infinity >"$tmp/fifo" &
 	sleeper=$!
 	"$here/victim" cat double <"$tmp/fifo" >"$tmp/victim" &
 	victim=$!
 }
 
-victims()
+victims()	# [NUMBER of the example that prints what is live]
 {
+	local i
 	kill "$sleeper"
 	wait "$sleeper" "$victim" 2>/dev/null
-	tail -f /dev/null | btctl alloc 227 1 1 1000 alloc 227 1 2 500 free 227 1 2 alloc 227 1 3 100000 \
-		free 227 1 3 alloc 225 1 0x3000 100 wait >"$tmp/holder" &
+	[[ -p $tmp/stay ]] || mkfifo "$tmp/stay"
+	exec 9<>"$tmp/stay"
+	btctl alloc 227 1 1 1000 alloc 227 1 2 500 free 227 1 2 alloc 227 1 3 100000 \
+		free 227 1 3 alloc 225 1 0x3000 100 wait <"$tmp/stay" >"$tmp/holder" 9>&- &
 	holder=$!
-	until grep -q ready "$tmp/holder"; do sleep 0.1; done
+	until grep -q ready "$tmp/holder"; do
+		kill -0 "$holder" || return
+		sleep 0.1
+	done
 	btctl free 225 1 0x3000
 	btctl alloc 225 1 0x1000 4096 free 225 1 0x1000 free 225 1 0x1000 free 225 1 0x1000
 	generation=$(btctl alloc 225 1 0x2000 8192 free 225 1 0x2000 |
@@ -66,10 +89,16 @@ victims()
 	btctl alloc 225 1 0x4000 64 alloc 225 1 0x4000 64 exclusive free 225 1 0x4000
 	btctl alloc 225 1 0x5000 64 alloc 225 1 0x5000 128 free 225 1 0x5000 free 225 1 0x5000
 	btctl alloc 225 1 0x6000 64 view
-	# Live bytes are told each second.
-	sleep 2.2
+	# Live bytes are told each second; it takes its time where the host is slow.
+	for ((i = 0; i < 600; i++)); do
+		[[ ${1:-} ]] || break
+		! grep -q '^@live\[227\]: 1000$' "$tmp/$1.out" ||
+			! grep -q '^@live\[225\]: 100$' "$tmp/$1.out" || break
+		sleep 0.1
+	done
 	kill "$holder"
 	wait "$holder" 2>/dev/null
+	exec 9>&-
 	btctl free 225 1 0x3000
 }
 
@@ -92,14 +121,23 @@ start()	# NUMBER
 	ran+=("$1")
 }
 
+# How many events it has open
+opened()	# PID
+{
+	find "/proc/$1/fd" -lname '*perf_event*' 2>/dev/null | wc -l
+}
+
 # It listens: it has its events open, and has gone to sleep until there are some.
 listens()	# NUMBER
 {
 	local pid
-	! grep -q "Hit Ctrl^C" "$tmp/$1.out" || return 0
+	if grep -q "Hit Ctrl^C" "$tmp/$1.out"; then
+		"$here/recorded" --of "$(pgrep -g "${group[$1]}" -ox trace-cmd)" true
+		return
+	fi
 	for pid in $(pgrep -g "${group[$1]}" -x 'perf|bpftrace'); do
-		if find "/proc/$pid/fd" -lname '*perf_event*' 2>/dev/null | grep -q . &&
-			grep -qE 'poll|nanosleep' "/proc/$pid/wchan"; then
+		events[$1]=$(opened "$pid")
+		if [[ ${events[$1]} -gt 0 ]] && grep -qE 'poll|nanosleep' "/proc/$pid/wchan"; then
 			return 0
 		fi
 	done
@@ -110,7 +148,7 @@ all_listen()	# NUMBER...
 {
 	local number i
 	for number; do
-		for ((i = 0; i < 1200; i++)); do
+		for ((i = 0; i < 6000; i++)); do
 			if listens "$number"; then continue 2; fi
 			kill -0 "${group[$number]}" 2>/dev/null || break
 			sleep 0.1
@@ -121,12 +159,37 @@ all_listen()	# NUMBER...
 	done
 }
 
+# bpftrace 0.17 looks for a Ctrl-C in epoll_wait() only, and goes on, with its events
+# open, after one that came while it was elsewhere: who sits there types it again.
+missed_it()	# NUMBER
+{
+	local pid
+	pid=$(pgrep -g "${group[$1]}" -x bpftrace) && [[ $(opened "$pid") -eq ${events[$1]} ]] &&
+		grep -q poll "/proc/$pid/wchan"
+}
+
 interrupt()	# NUMBER...
 {
-	local number
+	local number i status=0
 	for number; do kill -INT -- "-${group[$number]}"; done
-	for number; do wait "${group[$number]}"; done
-	return 0
+	for number; do
+		for ((i = 1; i <= 3000; i++)); do
+			kill -0 -- "-${group[$number]}" 2>/dev/null || break
+			sleep 0.1
+			[[ $((i % 50)) -ne 0 ]] || ! missed_it "$number" ||
+				kill -INT -- "-${group[$number]}"
+		done
+		if [[ $i -gt 3000 ]]; then
+			echo "Ctrl-C does not end this:"
+			cat "$tmp/$number.sh" "$tmp/$number.out"
+			ps -o pid,stat,wchan:20,args -g "${group[$number]}"
+			kill -KILL -- "-${group[$number]}"
+			status=1
+		fi
+		wait "${group[$number]}"
+		unset "group[$number]"
+	done
+	return $status
 }
 
 # What example TEXT printed has, in some line, each of these
@@ -154,7 +217,6 @@ offender()
 			paste -sd ' ')" || { cat "$out"; return 1; }
 }
 
-declare -A group=()
 ran=()
 # Those that go on until Ctrl-C; perf and trace-cmd one time, bpftrace another
 until_stopped()	# REGULAR-EXPRESSION
@@ -164,10 +226,15 @@ until_stopped()	# REGULAR-EXPRESSION
 
 record_all()	# NUMBER...
 {
-	local number
+	local number live='' status=0
 	waiting_victim
-	for number; do start "$number"; done
-	all_listen "$@" && victims >/dev/null && interrupt "$@"
+	for number; do
+		start "$number"
+		! grep -q 'print(@live)' "$tmp/$number.sh" || live=$number
+	done
+	all_listen "$@" && victims "$live" >/dev/null || status=1
+	interrupt "$@" || status=1
+	return $status
 }
 
 mapfile -t records < <(until_stopped 'perf (stat|record)|trace-cmd record')
