@@ -38,17 +38,26 @@ cat >"$tmp/bug.log" <<-'END'
 	✗ Unknown buffer 694996096 on device 4    ← Extra free from old reference!
 END
 
-begin 38
+begin 43
 unload
 check "unload: not loaded is an error" fails bufftrack unload
+bufftrack unload --json >"$tmp/out" 2>/dev/null
+check "unload --json: not loaded" json "$tmp/out" . '{"loaded":false,"changed":false,"users":[]}'
 bufftrack status --json >"$tmp/out" 2>&1
 check "status: not loaded" json "$tmp/out" .loaded false
 bufftrack list >"$tmp/out" 2>&1
 status=$?
 check "list: not loaded is an error" same 1 $status
 check "list: that says what to do" matches "bufftrack load" "$(<"$tmp/out")"
-check "load" bufftrack load history=1000
+bufftrack load --json no_such=1 >"$tmp/out" 2>"$tmp/err"
+check "load --json: an unknown parameter" json "$tmp/out" . '{"loaded":false,"changed":false,"file":null}'
+check "load: that says which there are" matches "no_such.*history" "$(<"$tmp/err")"
+bufftrack load --json history=1000 >"$tmp/out"
+check "load --json" json "$tmp/out" '[.loaded, .changed, (.file | split("/") | last)]' \
+	'[true,true,"bufftrack.ko"]'
 check "load: again is no error" bufftrack load
+bufftrack load --json >"$tmp/out" 2>/dev/null
+check "load --json: again" json "$tmp/out" . '{"loaded":true,"changed":false,"file":null}'
 check "load: with its parameter" same 1000 "$(<$parameters/history)"
 
 check "watch is ready" watch --count 1
@@ -95,6 +104,9 @@ check "status: 80 columns" same "" "$(bufftrack status | awk 'length > 80')"
 
 check "unload: in use is an error" fails bufftrack unload
 check "unload: and names who" matches btctl "$(bufftrack unload 2>&1)"
+bufftrack unload --json >"$tmp/out" 2>/dev/null
+check "unload --json: and names who" json "$tmp/out" '[.loaded, .changed, .users[0].comm]' \
+	'[true,false,"btctl"]'
 check "watch is ready again" watch --count 1 --all --device 78
 exec 7>&-
 check "watch: a leak ends it" watched

@@ -17,6 +17,7 @@
 
 #include "command.h"
 #include "device.h"
+#include "json.h"
 #include "util.h"
 
 /* A tool that looks at the counters has the device open for a moment, too. */
@@ -25,8 +26,19 @@
 
 static const struct option options[] = {
 	{ "help", no_argument, NULL, 'h' },
+	{ "json", no_argument, NULL, 'j' },
 	{ 0 },
 };
+
+/* What came of it, as JSON: @changed is whether this call did it. */
+static struct json_object *outcome(bool changed)
+{
+	struct json_object *object = json_object_new_object();
+
+	json_add_bool(object, "loaded", module_loaded());
+	json_add_bool(object, "changed", changed);
+	return object;
+}
 
 /* Whether an argument names a file, not a parameter. */
 static bool is_module_file(const char *arg)
@@ -237,7 +249,9 @@ static struct kmod_module *find_module(struct kmod_ctx *ctx, const char *given, 
 	return module;
 }
 
-static int load_module(struct kmod_ctx *ctx, const char *file, int nr, char **parameters)
+/* @changed is whether it was not loaded before, and @path where it came from. */
+static int load_module(struct kmod_ctx *ctx, const char *file, int nr, char **parameters,
+		       bool *changed, char **path)
 {
 	struct kmod_module *module;
 	char *joined = NULL;
@@ -270,8 +284,11 @@ static int load_module(struct kmod_ctx *ctx, const char *file, int nr, char **pa
 	else
 		error = kmod_module_insert_module(module, 0, joined);
 	free(joined);
+	*changed = !error;
 	if (error && error != -EEXIST)
 		explain_refusal(module, -error);
+	else if (!error && kmod_module_get_path(module))
+		*path = strdup(kmod_module_get_path(module));
 	kmod_module_unref(module);
 	if (error && error != -EEXIST)
 		return EXIT_ERROR;
@@ -280,16 +297,53 @@ static int load_module(struct kmod_ctx *ctx, const char *file, int nr, char **pa
 	return EXIT_OK;
 }
 
+static int run_load(const char *file, int nr, char **parameters, bool json)
+{
+	struct json_object *object;
+	bool changed = false;
+	struct kmod_ctx *ctx;
+	char *path = NULL;
+	int ret = EXIT_OK;
+
+	if (module_loaded()) {
+		complain("already loaded%s",
+			 nr ? "; change its parameters in " MODULE_SYSFS "/parameters" : "");
+	} else {
+		ctx = kmod_new(NULL, NULL);
+		if (!ctx) {
+			complain("cannot use libkmod: %s", strerror(errno));
+			return EXIT_ERROR;
+		}
+		/* What libkmod would say is said here, with what to do. */
+		kmod_set_log_priority(ctx, -1);
+		ret = load_module(ctx, file, nr, parameters, &changed, &path);
+		kmod_unref(ctx);
+	}
+	if (json) {
+		object = outcome(changed);
+		json_add_text(object, "file", path);
+		json_print(object);
+	}
+	free(path);
+	return ret;
+}
+
 static int load_main(int argc, char **argv)
 {
 	const char *file = NULL;
-	struct kmod_ctx *ctx;
-	int option, i, ret;
+	bool json = false;
+	int option, i;
 
-	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		if (option == 'h')
+	while ((option = getopt_long(argc, argv, "hj", options, NULL)) != -1) {
+		switch (option) {
+		case 'h':
 			return command_help(&cmd_load);
-		return command_misused(&cmd_load);
+		case 'j':
+			json = true;
+			break;
+		default:
+			return command_misused(&cmd_load);
+		}
 	}
 	if (optind < argc && is_module_file(argv[optind]))
 		file = argv[optind++];
@@ -299,23 +353,7 @@ static int load_main(int argc, char **argv)
 		complain("not a module file (.ko) nor name=value: %s", argv[i]);
 		return command_misused(&cmd_load);
 	}
-
-	if (module_loaded()) {
-		complain("already loaded%s",
-			 optind < argc ? "; change its parameters in " MODULE_SYSFS "/parameters"
-				       : "");
-		return EXIT_OK;
-	}
-	ctx = kmod_new(NULL, NULL);
-	if (!ctx) {
-		complain("cannot use libkmod: %s", strerror(errno));
-		return EXIT_ERROR;
-	}
-	/* What libkmod would say is said here, with what to do. */
-	kmod_set_log_priority(ctx, -1);
-	ret = load_module(ctx, file, argc - optind, argv + optind);
-	kmod_unref(ctx);
-	return ret;
+	return run_load(file, argc - optind, argv + optind, json);
 }
 
 /* Whether a process has the device open; the scan never waits for a dead mount. */
@@ -341,8 +379,10 @@ static bool has_device_open(const char *pid, dev_t device)
 	return found;
 }
 
-static void print_user(const char *pid)
+static void tell_user(const char *pid, struct json_object *users)
 {
+	struct json_object *user;
+
 	char path[sizeof("/proc//comm") + 256], comm[64] = "", text[64];
 	FILE *file;
 
@@ -355,10 +395,17 @@ static void print_user(const char *pid)
 	}
 	copy_text(text, sizeof(text), comm, strcspn(comm, "\n"));
 	fprintf(stderr, "  pid %s (%s)\n", pid, text);
+	user = json_object_new_object();
+	json_add_number(user, "pid", strtoul(pid, NULL, 10));
+	json_add_text(user, "comm", text);
+	json_object_array_add(users, user);
 }
 
-/* Names the processes that have the device open. Returns how many there are. */
-static unsigned int name_users(void)
+/*
+ * Names the processes that have the device open, and adds them to @users. Returns how
+ * many there are.
+ */
+static unsigned int name_users(struct json_object *users)
 {
 	struct dirent *entry;
 	struct stat node;
@@ -373,7 +420,7 @@ static unsigned int name_users(void)
 		if (!nr++)
 			complain("the module is in use; end what has " DEVICE_PATH
 				 " open, then try again:");
-		print_user(entry->d_name);
+		tell_user(entry->d_name, users);
 	}
 	if (proc)
 		closedir(proc);
@@ -412,32 +459,23 @@ static void explain_removal(int error)
 			 "  bpftrace, a trigger), or what has it open in a container");
 		break;
 	case ENOENT:
-		complain("the module is not loaded");
+		complain("the module is not loaded: there is nothing to unload");
 		break;
 	default:
 		complain("cannot unload the module: %s (see 'dmesg')", strerror(error));
 	}
 }
 
-static int unload_main(int argc, char **argv)
+/* Returns 0 or an error, which has been explained. */
+static int unload(struct json_object *users)
 {
 	struct kmod_module *module = NULL;
 	struct kmod_ctx *ctx;
-	int option, error;
-
-	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		if (option == 'h')
-			return command_help(&cmd_unload);
-		return command_misused(&cmd_unload);
-	}
-	if (optind < argc) {
-		complain("unload takes no argument: %s", argv[optind]);
-		return command_misused(&cmd_unload);
-	}
+	int error;
 
 	if (!module_loaded()) {
-		complain("the module is not loaded");
-		return EXIT_ERROR;
+		explain_removal(ENOENT);
+		return -ENOENT;
 	}
 	ctx = kmod_new(NULL, NULL);
 	error = ctx ? kmod_module_new_from_name(ctx, MODULE_NAME, &module) : -ENOMEM;
@@ -446,7 +484,7 @@ static int unload_main(int argc, char **argv)
 		error = remove_module(module);
 	}
 	if (error == -EAGAIN || error == -EBUSY) {
-		if (name_users())
+		if (name_users(users))
 			error = -EUSERS;
 		else /* Who had it has perhaps just ended. */
 			error = remove_module(module);
@@ -457,13 +495,46 @@ static int unload_main(int argc, char **argv)
 		kmod_module_unref(module);
 	if (ctx)
 		kmod_unref(ctx);
+	return error;
+}
+
+static int unload_main(int argc, char **argv)
+{
+	struct json_object *users, *object;
+	bool json = false;
+	int option, error;
+
+	while ((option = getopt_long(argc, argv, "hj", options, NULL)) != -1) {
+		switch (option) {
+		case 'h':
+			return command_help(&cmd_unload);
+		case 'j':
+			json = true;
+			break;
+		default:
+			return command_misused(&cmd_unload);
+		}
+	}
+	if (optind < argc) {
+		complain("unload takes no argument: %s", argv[optind]);
+		return command_misused(&cmd_unload);
+	}
+
+	users = json_object_new_array();
+	error = unload(users);
+	if (json) {
+		object = outcome(!error);
+		json_add(object, "users", json_object_get(users));
+		json_print(object);
+	}
+	json_object_put(users);
 	return error ? EXIT_ERROR : EXIT_OK;
 }
 
 const struct command cmd_load = {
 	.name = "load",
 	.help = "load the kernel module",
-	.usage = "Usage: bufftrack load [MODULE.ko] [NAME=VALUE...]\n"
+	.usage = "Usage: bufftrack load [OPTION...] [MODULE.ko] [NAME=VALUE...]\n"
 		 "Loads the kernel module. Without a file: the one in\n"
 		 "$BUFFTRACK_MODULE_DIR/$(uname -r), else the installed one, as modprobe\n"
 		 "would. That it is loaded already is no error.\n"
@@ -473,6 +544,7 @@ const struct command cmd_load = {
 		 "\n"
 		 "Options:\n"
 		 "  -h, --help  this text\n"
+		 "  -j, --json  what came of it, as one JSON object\n"
 		 "\n"
 		 "Examples:\n"
 		 "  sudo bufftrack load\n"
@@ -483,12 +555,13 @@ const struct command cmd_load = {
 const struct command cmd_unload = {
 	.name = "unload",
 	.help = "unload it, or say who is using it",
-	.usage = "Usage: bufftrack unload\n"
+	.usage = "Usage: bufftrack unload [OPTION...]\n"
 		 "Unloads the kernel module. All its records go with it. While processes\n"
 		 "have " DEVICE_PATH " open it cannot; they are named then.\n"
 		 "\n"
 		 "Options:\n"
 		 "  -h, --help  this text\n"
+		 "  -j, --json  what came of it, as one JSON object\n"
 		 "\n"
 		 "Example:\n"
 		 "  sudo bufftrack unload\n",
