@@ -13,7 +13,8 @@ export BUFFTRACK_UAPI := $(CURDIR)/uapi
 export BUFFTRACK_KMOD := $(CURDIR)/kmod
 
 .DEFAULT_GOAL := all
-.PHONY: all help module tool lib demo picture check check-all lint bench bench-memory bench-scale install dkms clean
+# Every target of "make help"; its ## as two dots, since make takes a # for a comment.
+.PHONY: $(shell sed -n 's/^.. \([a-z-]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 ## all: the module for KVER= or KDIR= (default: the running kernel), tool, library
 all: module tool lib
@@ -84,11 +85,17 @@ install: all
 ## dkms: register the source with DKMS, which builds it for each new kernel
 VERSION = $(or $(shell git describe --tags --always 2>/dev/null),0)
 dkms:
+	@test -n "$(DESTDIR)" || command -v dkms >/dev/null || { \
+	  echo "bufftrack: no dkms here: apt-get install dkms, or give DESTDIR=" >&2; exit 1; }
 	install -d $(DESTDIR)/usr/src/bufftrack-$(VERSION)/packaging
 	cp -r Kbuild Makefile kmod uapi $(DESTDIR)/usr/src/bufftrack-$(VERSION)/
 	sed 's/@VERSION@/$(VERSION)/' packaging/dkms/dkms.conf \
 	  >$(DESTDIR)/usr/src/bufftrack-$(VERSION)/dkms.conf
 	test -n "$(DESTDIR)" || dkms install bufftrack/$(VERSION)
+
+## deb: Debian's packages of the tool, the library and the module, in build/deb
+deb:
+	packaging/deb
 
 ## clean: what was built in this tree (not the cache of kernels)
 clean:
