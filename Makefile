@@ -52,6 +52,10 @@ check:
 check-all:
 	selftests/check --all --table
 
+## mutate: faults put into the module on purpose, each of which the tests must catch
+mutate:
+	selftests/mutate/run
+
 ## lint: every static check; installs what it needs
 lint:
 	selftests/lint

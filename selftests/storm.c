@@ -12,8 +12,8 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/utsname.h>
 
+#include "bt.h"
 #include "events.h"
 
 #define PROCESSES	1000
@@ -836,78 +836,6 @@ TEST_F(storm, files_that_wander)
 	EXPECT_LT(0, passed);
 	EXPECT_LT(0, forks);
 	settled(&account);
-}
-
-/* ---- the module itself comes and goes ------------------------------------- */
-
-/* Opens the node whenever it is there: then all of it must work. */
-static void *open_often(void *data)
-{
-	struct pest *pest = data;
-	struct bufftrack_list filter = { .flags = BUFFTRACK_LIST_DEAD };
-	__u64 key = pest->device;
-	int fd;
-
-	while (!at_end(pest->over)) {
-		fd = bt_open();
-		if (fd < 0) {
-			/* It is not there, not any more, or not yet. */
-			if (errno != ENOENT && errno != ENODEV && errno != ENXIO)
-				pest->errors++;
-		} else {
-			pest->rounds++;
-			if (known(fd, key, 1) || bt_count(fd, filter) <= 0 ||
-			    !bt_features(fd))
-				pest->errors++;
-			close(fd);
-		}
-		usleep(pest->device * 100);
-	}
-	return NULL;
-}
-
-TEST(module_that_comes_and_goes)
-{
-	const char *dir = getenv("BUFFTRACK_MODULE_DIR");
-	unsigned long cycles = 5 + number_of("BUFFTRACK_STORM", PROCESSES) / 20, i;
-	struct pest pests[4];
-	struct utsname uts;
-	__u64 opened = 0, refused = 0;
-	bool over = false;
-	char path[512];
-	int fd, rc;
-
-	ASSERT_EQ(0, uname(&uts));
-	snprintf(path, sizeof(path), "%s/%s/bufftrack.ko", dir ?: "", uts.release);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		SKIP(return, "no %s: BUFFTRACK_MODULE_DIR is not set", path);
-	for (i = 0; i < ARRAY_SIZE(pests); i++) {
-		pests[i] = (struct pest) { .over = &over, .device = i + 1 };
-		ASSERT_EQ(0, pthread_create(&pests[i].thread, NULL, open_often, &pests[i]));
-	}
-	for (i = 0; i < cycles; i++) {
-		while (syscall(SYS_delete_module, "bufftrack", O_NONBLOCK)) {
-			ASSERT_EQ(EWOULDBLOCK, errno);
-			refused++;
-			usleep(200);
-		}
-		rc = syscall(SYS_finit_module, fd, "", 0);
-		ASSERT_EQ(0, rc)
-			TH_LOG("finit_module: %s", strerror(errno));
-		usleep(1000);
-	}
-	__atomic_store_n(&over, true, __ATOMIC_RELAXED);
-	for (i = 0; i < ARRAY_SIZE(pests); i++) {
-		pthread_join(pests[i].thread, NULL);
-		EXPECT_EQ(0, pests[i].errors);
-		opened += pests[i].rounds;
-	}
-	close(fd);
-	TH_LOG("%lu times; %llu files were opened, %llu unloads refused", cycles,
-	       (unsigned long long)opened, (unsigned long long)refused);
-	EXPECT_LT(0, opened);
-	EXPECT_LT(0, refused);
 }
 
 TEST_HARNESS_MAIN
