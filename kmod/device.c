@@ -18,7 +18,12 @@ static const struct rhashtable_params bt_device_params = {
 	.automatic_shrinking = true,
 };
 
-/* Writers hold bt_devices_lock; readers RCU, and the device's refs. */
+/*
+ * Writers hold bt_devices_lock. Readers hold RCU, under which a device is freed
+ * no sooner than after them, and take a reference unless it was the last that
+ * went: refs never rise from 0, so that a device that is being taken down is as
+ * one that is not there.
+ */
 static struct rhashtable bt_devices;
 static DEFINE_XARRAY(bt_devices_serial);
 static DEFINE_MUTEX(bt_devices_lock);
@@ -47,6 +52,7 @@ bool bufftrack_device_lost(u64 id)
 {
 	unsigned int n;
 
+	smp_rmb(); /* device_set_lost(): who misses the device sees what it lost */
 	for (n = 0; n < BT_LOST_HASHES; n++)
 		if (!test_bit(lost_bit(id, n), bt_lost))
 			return false;
@@ -59,6 +65,7 @@ static void device_set_lost(u64 id)
 
 	for (n = 0; n < BT_LOST_HASHES; n++)
 		set_bit(lost_bit(id, n), bt_lost);
+	smp_wmb(); /* bufftrack_device_lost(); the device leaves its table after this */
 }
 
 /**
@@ -220,23 +227,25 @@ static struct bt_device *device_create(u64 id, struct bt_user *creator)
 	mutex_init(&device->lock);
 	INIT_LIST_HEAD(&device->shares);
 
-	err = xa_err(xa_store(&bt_devices_serial, device->serial, device, BT_GFP));
+	/* Once it can be found it may be in use: from then on nothing may fail. */
+	err = xa_reserve(&bt_devices_serial, device->serial, BT_GFP);
 	if (err)
 		goto table;
 	err = rhashtable_insert_fast(&bt_devices, &device->node, bt_device_params);
 	if (err)
-		goto erase;
+		goto release;
 
 	bt_last_serial++;
 	refcount_inc(&creator->refs);
+	/* Its place is there: storing it needs no memory. */
+	xa_store(&bt_devices_serial, device->serial, device, GFP_NOWAIT);
 	return device;
-erase:
-	xa_erase(&bt_devices_serial, device->serial);
+release:
+	xa_release(&bt_devices_serial, device->serial);
 table:
 	bufftrack_table_destroy(&device->table);
 free:
-	/* Walks by serial may have seen it; they found refs of 1. */
-	kfree_rcu(device, rcu);
+	kfree(device);
 dec:
 	atomic_dec(&creator->devices);
 	return ERR_PTR(err);
@@ -277,7 +286,7 @@ static void share_free(struct bt_share *share)
 	}
 	bufftrack_user_put(share->user);
 	bufftrack_device_put(share->device);
-	/* Walks over the list may stand on it, without a reference. */
+	/* Walks over the list may stand on it, without a reference: they look at refs and node. */
 	kfree_rcu(share, rcu);
 }
 
@@ -310,8 +319,12 @@ struct bt_share *bufftrack_share_next(struct bt_device *device, struct bt_share 
 	struct list_head *at = prev ? &prev->node : &device->shares;
 	struct bt_share *share = NULL;
 
+	/*
+	 * prev is still in the list: our reference keeps it there. A share that is
+	 * being taken down may be in it, too, with refs of 0, and leads on to the
+	 * others, since list_del_rcu() leaves its way and RCU its memory.
+	 */
 	rcu_read_lock();
-	/* prev is still in the list: our reference keeps it there. */
 	for (at = rcu_dereference(list_next_rcu(at)); at != &device->shares;
 	     at = rcu_dereference(list_next_rcu(at))) {
 		share = list_entry(at, struct bt_share, node);
@@ -393,6 +406,7 @@ static struct bt_share *share_create(struct bt_client *client, struct bt_device 
 		share->tombs[i].tail = &share->tombs[i].list.first;
 		share->tombs[i].oldest = U64_MAX;
 	}
+	/* Pairs with the walks under RCU: they find it complete. */
 	list_add_tail_rcu(&share->node, &device->shares);
 	return share;
 }
@@ -445,6 +459,7 @@ struct bt_share *bufftrack_share_open(struct bt_client *client, u64 id, bool cre
 /* bufftrack_space_get - the share's space, made where not there, or ERR_PTR */
 struct bt_space *bufftrack_space_get(struct bt_share *share, u32 id)
 {
+	/* Needs no lock: xa_store() below publishes it complete, and it stays with the share. */
 	struct bt_space *space = xa_load(&share->spaces, id);
 	struct bt_space *parent = NULL;
 	int err;
