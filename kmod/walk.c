@@ -49,6 +49,12 @@ static bool place_before(const struct place *a, const struct place *b)
  * hand; of one to which a resize moves its entries, several buckets or a part
  * of one. An entry is linked into the newer table before it leaves the older,
  * so that looking from old to new misses none; meeting one twice is harmless.
+ *
+ * Of a chain the last entry is moved first: who stands on it goes on in the newer
+ * table's chain, whose entries are judged by their place like any others, and has
+ * missed nothing of the old one. New entries come at the head, behind the walk:
+ * they are none that were there from the beginning. What leaves the table keeps
+ * its way to the next, and for RCU's readers its memory.
  */
 static struct bt_record *part_next(struct rhashtable *ht, struct bucket_table *tbl,
 				   unsigned int bits, u32 part, const struct place *after)
@@ -58,7 +64,7 @@ static struct bt_record *part_next(struct rhashtable *ht, struct bucket_table *t
 	struct rhash_head *head;
 	unsigned int hash;
 
-	for (; tbl; tbl = rht_dereference_rcu(tbl->future_tbl, ht)) {
+	while (tbl) {
 		hash = (bitrev32(part) >> (32 - bits)) & (tbl->size - 1);
 		for (; hash < tbl->size; hash += 1U << bits) {
 			rht_for_each_entry_rcu(rec, head, tbl, hash, node) {
@@ -73,6 +79,9 @@ static struct bt_record *part_next(struct rhashtable *ht, struct bucket_table *t
 				best_place = here;
 			}
 		}
+		/* Pairs with the release by which an entry leaves the older table. */
+		smp_rmb();
+		tbl = rht_dereference_rcu(tbl->future_tbl, ht);
 	}
 	return best;
 }
