@@ -69,6 +69,12 @@ static bool actor_is_current(const struct bt_actor *actor)
  * tids follow each other, do not meet. It pins its actors until the client
  * closes.
  *
+ * It has no lock. The xchg() is a full barrier: it pairs with rcu_dereference(), so
+ * that who finds an actor finds it complete, and nothing of it changes after that.
+ * Of two threads that fill a slot at once each gets the other's or an older actor
+ * out, once, and drops the slot's reference to it. Its memory stays for those under
+ * RCU who have yet to take a reference, which they only get while there is one.
+ *
  * Return: a reference, or NULL for want of memory. May sleep.
  */
 struct bt_actor *bufftrack_actor_get(struct bt_client *client)
@@ -93,7 +99,7 @@ struct bt_actor *bufftrack_actor_get(struct bt_client *client)
 	return actor;
 }
 
-/* bufftrack_actor_exited - whether the actor's process is gone */
+/* bufftrack_actor_exited - whether the actor's process is gone; RCU keeps the task, we the pid */
 bool bufftrack_actor_exited(const struct bt_actor *actor)
 {
 	bool gone;

@@ -7,7 +7,11 @@
 
 #include "bufftrack.h"
 
-/* Every open client by its id. Readers RCU, and the client's refs. */
+/*
+ * Every open client by its id. xa_store() publishes it complete. Readers hold RCU,
+ * under which its memory stays, and take a reference unless the last one has gone:
+ * from 0 refs do not rise again.
+ */
 static DEFINE_XARRAY(bt_clients);
 static atomic64_t bt_last_client = ATOMIC64_INIT(0);
 
@@ -20,6 +24,7 @@ static void client_free(struct bt_client *client)
 {
 	int i;
 
+	/* Calls use the slots, and with the file's end there are none any more. */
 	for (i = 0; i < BT_ACTOR_SLOTS; i++)
 		bufftrack_actor_put(rcu_dereference_protected(client->actors[i], true));
 	bufftrack_actor_put(client->opener);
@@ -153,6 +158,11 @@ int bufftrack_client_set(struct bt_client *client, struct bufftrack_client *arg)
 	unsigned int mask = arg->mask & ~BUFFTRACK_CLIENT_NAME;
 	int err = 0;
 
+	/*
+	 * Calls set used without the lock, but before they take it to make the first
+	 * attach: where one was made, used is seen here; where none was, it will see
+	 * PRIVATE. flags are one word, read anywhere without the lock: before or after.
+	 */
 	mutex_lock(&client->lock);
 	if (mask & ~arg->flags & client->flags & BUFFTRACK_CLIENT_PRIVATE) {
 		err = -EINVAL;
@@ -171,7 +181,10 @@ int bufftrack_client_set(struct bt_client *client, struct bufftrack_client *arg)
 	return err;
 }
 
-/* An attach keeps its device, and so the serial, for as long as it is there. */
+/*
+ * An attach keeps its device, and so the serial, for as long as it is there: until
+ * the client closes, with no call under way. So no lock is needed to look for it.
+ */
 static struct bt_attach *attach_find(struct bt_client *client, u64 id)
 {
 	unsigned long serial;

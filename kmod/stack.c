@@ -72,6 +72,10 @@ struct stack_key {
 	const u64 *addresses;
 };
 
+/*
+ * Readers of both hold RCU, and take a reference unless the last one has gone; who
+ * drops the last takes the stack out of both, and frees it by way of a work and RCU.
+ */
 static struct rhashtable bt_stacks;
 static DEFINE_XARRAY_ALLOC1(bt_stacks_id);
 static u32 bt_stacks_last;
@@ -357,7 +361,7 @@ void bufftrack_stack_offending(struct bt_stack *stack)
 		bufftrack_stack_put(stack);
 }
 
-/* bufftrack_stacks_forget - drop the stacks of a user's bad calls: at the end */
+/* bufftrack_stacks_forget - drop the stacks of a user's bad calls: at the end, with no calls */
 void bufftrack_stacks_forget(struct bt_user *user)
 {
 	u32 i;
@@ -518,7 +522,7 @@ again:
 		}
 		goto again;
 	}
-	/* From here on the actor has the reference to the stack. */
+	/* From here on the actor has the reference to the stack, and never changes. */
 	actor = fresh;
 	refcount_set(&actor->refs, 1);
 	get_pid(actor->pid);
