@@ -290,6 +290,41 @@ TEST_F(callers, threads)
 	}
 }
 
+static void *free_it(void *data)
+{
+	struct worker *worker = data;
+	struct bufftrack_op op;
+
+	worker->tid = gettid();
+	/* The client remembers its threads by the lowest bits of their tids. */
+	if ((worker->tid ^ getpid()) % 64 == 0)
+		worker->wrong = bt_call(worker->fd, BUFFTRACK_IOC_FREE, 0, worker->device, 1, &op);
+	return NULL;
+}
+
+/* A thread of the same name, and whose tid ends as this one's does, is another. */
+TEST_F(callers, threads_that_are_much_alike)
+{
+	struct worker worker = { .fd = self->fd, .device = self->device };
+	struct bufftrack_op op;
+	unsigned int i;
+
+	ASSERT_EQ(getpid(), gettid());
+	ASSERT_EQ(0, bt_call(self->fd, BUFFTRACK_IOC_ALLOC, SIZE, self->device, 1, &op));
+	for (i = 0; i < 10000; i++) {
+		ASSERT_EQ(0, pthread_create(&worker.thread, NULL, free_it, &worker));
+		pthread_join(worker.thread, NULL);
+		if ((worker.tid ^ getpid()) % 64 == 0)
+			break;
+	}
+	ASSERT_GT(10000, i);
+	EXPECT_EQ(0, worker.wrong);
+	ASSERT_EQ(0, bt_life(self->fd, self->device, 0, 1, &self->life));
+	EXPECT_EQ(getpid(), (pid_t)self->life.alloc.tid);
+	EXPECT_EQ(getpid(), (pid_t)self->life.end.pid);
+	EXPECT_EQ(worker.tid, (pid_t)self->life.end.tid);
+}
+
 static void *until_closed(void *data)
 {
 	struct worker *worker = data;

@@ -168,6 +168,20 @@ TEST_F(label, of_another_user)
 	EXPECT_EQ(0, bt_reap(pid));
 }
 
+/* A PRIVATE client's is its user's, and stays when the client goes. */
+TEST_F(label, of_a_private_client)
+{
+	struct bufftrack_op op = { .device = self->device, .size = 1 };
+	int fd = bt_open_as(BUFFTRACK_CLIENT_PRIVATE);
+
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, bt_alloc(self->fd, &op));
+	ASSERT_EQ(0, set(fd, self->device, -1, "ours", 0));
+	EXPECT_DEVICE_NAME("ours");
+	close(fd);
+	EXPECT_DEVICE_NAME("ours");
+}
+
 TEST_F(label, lasts_with_the_device)
 {
 	struct bufftrack_op op = { .device = self->device, .size = 1 };

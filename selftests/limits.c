@@ -73,6 +73,12 @@ TEST_F(limits, parameters)
 	}
 	EXPECT_EQ(-EINVAL, bt_write(BT_PARAMETERS "max_buffers", "many"));
 	EXPECT_EQ(-EINVAL, bt_write(BT_PARAMETERS "history", "-1"));
+	/* What is counted must not come out negative. */
+	for (i = 0; i < 5; i++) {
+		snprintf(path, sizeof(path), BT_PARAMETERS "%s", names[i]);
+		EXPECT_EQ(-EINVAL, bt_write(path, "2147483648"))
+			TH_LOG("%s", names[i]);
+	}
 }
 
 TEST_F(limits, buffers)
@@ -222,12 +228,15 @@ TEST_F(limits, devices_that_are_there)
 TEST_F(limits, devices_come_and_go)
 {
 	struct bufftrack_op op = { .size = SIZE };
-	int i, fd;
+	int i, fd, other;
 
 	ASSERT_EQ(0, bt_parameter("max_devices", 5, NULL));
 	ASSERT_EQ(0, bt_parameter("history", 0, NULL));
 	IN_A_CHILD {
 		ASSERT_EQ(0, bt_become(BT_UID + 13));
+		/* Without a client its user would go, too, and count anew. */
+		other = bt_open();
+		ASSERT_LE(0, other);
 		for (i = 0; i < 50; i++) {
 			fd = bt_open();
 			ASSERT_LE(0, fd);
@@ -240,6 +249,31 @@ TEST_F(limits, devices_come_and_go)
 			usleep(20000);
 		}
 	}
+}
+
+/* One that went after its tombstones had: nobody can tell any more what was there. */
+TEST_F(limits, device_that_went_without_history)
+{
+	int other = bt_open(), i;
+
+	ASSERT_LE(0, other);
+	ASSERT_EQ(-BUFFTRACK_UNKNOWN_FREE, FREE(self->fd, 1));
+	EXPECT_EQ(0, (int)self->op.info);
+	ASSERT_EQ(0, bt_parameter("history", 0, NULL));
+	ASSERT_EQ(0, ALLOC(other, 1));
+	ASSERT_EQ(0, FREE(other, 1));
+	close(other);
+	/* It may go a moment later. */
+	for (i = 0; i < 500 && bt_stat(self->fd, BUFFTRACK_STAT_DEVICE, self->device, 0,
+				       &(struct bufftrack_stat) { 0 }) != -ENOENT; i++)
+		usleep(10000);
+	ASSERT_GT(500, i);
+	ASSERT_EQ(-BUFFTRACK_UNKNOWN_FREE, FREE(self->fd, 1));
+	EXPECT_EQ(BUFFTRACK_INFO_HISTORY_LOST | BUFFTRACK_INFO_PROBABLE, (int)self->op.info);
+	/* Nor after it has come again */
+	ASSERT_EQ(0, ALLOC(self->fd, 2));
+	ASSERT_EQ(-BUFFTRACK_UNKNOWN_FREE, FREE(self->fd, 1));
+	EXPECT_EQ(BUFFTRACK_INFO_HISTORY_LOST | BUFFTRACK_INFO_PROBABLE, (int)self->op.info);
 }
 
 TEST_F(limits, labels_need_room_too)

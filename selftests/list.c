@@ -4,6 +4,7 @@
 
 #define LIVES	500
 #define FIRST	0x10000
+#define MANY	250000
 
 FIXTURE(list) {
 	int fd;
@@ -56,6 +57,20 @@ static int count(const struct bufftrack_life *life, void *data)
 		self->seen[life->buffer - FIRST]++;
 	else
 		self->others++;
+	return 0;
+}
+
+struct many {
+	unsigned char *met;
+	unsigned int nr, again;
+};
+
+static int meet(const struct bufftrack_life *life, void *data)
+{
+	struct many *many = data;
+
+	many->nr++;
+	many->again += life->buffer >= MANY || many->met[life->buffer]++;
 	return 0;
 }
 
@@ -120,6 +135,11 @@ TEST_F(list, room)
 		  room[0].life.buffer + room[1].life.buffer);
 	for (byte = (void *)&room[2]; byte < (unsigned char *)&room[4]; byte++)
 		ASSERT_EQ(BT_POISON, *byte);
+	/* What this kernel does not know of an entry is 0. */
+	for (int i = 0; i < 2; i++) {
+		EXPECT_EQ(0, room[i].more[0]);
+		EXPECT_EQ(0, room[i].more[1]);
+	}
 
 	/* Over: and so it remains. */
 	for (int i = 0; i < 3; i++) {
@@ -260,6 +280,34 @@ TEST_F(list, while_others_come_and_go)
 }
 
 /* A key that dies and lives again while a walk is under way is still one. */
+/* The walk is in the order of a hash of 32 bits, which of so many keys some share. */
+TEST_F(list, keys_of_one_hash)
+{
+	const char *wanted = getenv("BUFFTRACK_HOLDS");
+	unsigned int nr = wanted ? strtoul(wanted, NULL, 0) : MANY, i, n;
+	static struct bufftrack_op ops[1000];
+	static unsigned char met[MANY];
+	struct bufftrack_batch batch;
+	struct many many = { .met = met };
+
+	if (nr > MANY)
+		nr = MANY;
+	nr -= nr % ARRAY_SIZE(ops);
+	ASSERT_LT(0, nr);
+	for (n = 0; n < nr; n += ARRAY_SIZE(ops)) {
+		for (i = 0; i < ARRAY_SIZE(ops); i++)
+			ops[i] = (struct bufftrack_op) {
+				.op = BUFFTRACK_OP_ALLOC, .device = self->device,
+				.buffer = n + i, .size = 1,
+			};
+		ASSERT_EQ(0, bt_batch(self->fd, ops, ARRAY_SIZE(ops), &batch));
+		ASSERT_EQ(0, batch.bad);
+	}
+	ASSERT_EQ(0, bt_walk(self->fd, of_device(self->device), 64, meet, &many));
+	EXPECT_EQ(nr, many.nr);
+	EXPECT_EQ(0, many.again);
+}
+
 TEST_F(list, a_key_that_lives_again)
 {
 	struct bufftrack_life life;

@@ -123,6 +123,24 @@ TEST_F(stack, kept_once)
 	EXPECT_NE(id, self->life.alloc.stack_id);
 }
 
+/* In another address space the same addresses mean something else. */
+TEST_F(stack, of_another_process)
+{
+	const __u64 frames[] = { 0x3101, 0x3102 };
+	__u32 id;
+
+	ASSERT_EQ(0, ALLOC(1, frames, 2));
+	IN_A_CHILD {
+		ASSERT_EQ(0, ALLOC(2, frames, 2));
+	}
+	LIFE(1);
+	id = self->life.alloc.stack_id;
+	LIFE(2);
+	EXPECT_LT(0, id);
+	EXPECT_LT(0, self->life.alloc.stack_id);
+	EXPECT_NE(id, self->life.alloc.stack_id);
+}
+
 /* It goes with the last life that refers to it. */
 TEST_F(stack, goes_with_its_lives)
 {

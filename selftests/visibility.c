@@ -179,6 +179,31 @@ TEST_F(visibility, of_a_life_that_both_hold)
 	}
 }
 
+/* A key that was hers, and is now his: of her life there is the time, not who it was. */
+TEST_F(visibility, of_the_life_before)
+{
+	IN_A_CHILD {
+		int fd;
+
+		ASSERT_EQ(0, bt_become(self->bob));
+		fd = bt_open();
+		ASSERT_LE(0, fd);
+		ASSERT_EQ(0, ALLOC(fd, 2));
+		ASSERT_EQ(0, bt_life(fd, self->device, 0, 2, &self->life));
+		EXPECT_EQ(getpid(), (pid_t)self->life.alloc.pid);
+		EXPECT_EQ(BUFFTRACK_STATE_FREED, (int)self->life.prev_state);
+		EXPECT_LT(0, self->life.prev_alloc.time);
+		EXPECT_EQ(0, self->life.prev_alloc.pid);
+		EXPECT_EQ(0, self->life.prev_alloc.tid);
+		EXPECT_STREQ("", self->life.prev_alloc.comm);
+		EXPECT_LT(0, self->life.prev_end.time);
+		EXPECT_EQ(0, self->life.prev_end.pid);
+	}
+	/* Root sees both. */
+	ASSERT_EQ(0, bt_life(self->fd, self->device, 0, 2, &self->life));
+	EXPECT_EQ(self->alice, (pid_t)self->life.prev_alloc.pid);
+}
+
 TEST_F(visibility, of_walks)
 {
 	IN_A_CHILD {
