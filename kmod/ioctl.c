@@ -478,6 +478,35 @@ union bt_any {
 };
 
 /*
+ * The struct of an ALLOC or a FREE. Where no answer can be written nothing is to be
+ * changed, so that is tried here: both ends of it are written as they were.
+ */
+static __always_inline int get_op(struct bufftrack_op *op, struct bufftrack_op __user *user)
+{
+	if (!user_access_begin(user, sizeof(*user)))
+		return -EFAULT;
+	unsafe_get_user(op->device, &user->device, fault);
+	unsafe_get_user(op->buffer, &user->buffer, fault);
+	unsafe_get_user(op->size, &user->size, fault);
+	unsafe_get_user(op->tag, &user->tag, fault);
+	unsafe_get_user(op->token, &user->token, fault);
+	unsafe_get_user(op->stack, &user->stack, fault);
+	unsafe_get_user(op->stack_depth, &user->stack_depth, fault);
+	unsafe_get_user(op->space, &user->space, fault);
+	unsafe_get_user(op->op, &user->op, fault);
+	unsafe_get_user(op->flags, &user->flags, fault);
+	unsafe_get_user(op->generation, &user->generation, fault);
+	unsafe_get_user(op->error, &user->error, fault);
+	unsafe_put_user(op->generation, &user->generation, fault);
+	unsafe_put_user(op->error, &user->error, fault);
+	user_access_end();
+	return 0;
+fault:
+	user_access_end();
+	return -EFAULT;
+}
+
+/*
  * An ALLOC or a FREE of this kernel's own size, as nearly all are: no more is
  * copied than it takes.
  */
@@ -487,7 +516,7 @@ static __always_inline long op_ioctl(struct bt_client *client, struct bufftrack_
 	struct bufftrack_op op BT_UNINIT;
 	int err;
 
-	if (copy_from_user(&op, user, sizeof(op)))
+	if (get_op(&op, user))
 		return -EFAULT;
 	err = do_op(client, &op, kind);
 	if (unlikely(err) && op.verdict == BUFFTRACK_OK)
@@ -521,6 +550,9 @@ static noinline long any_ioctl(struct bt_client *client, unsigned int cmd, void 
 	err = copy_struct_from_user(&any, command->size, user, size);
 	if (err)
 		return err;
+	/* As in get_op(). */
+	if (copy_to_user(user, &any, min(size, command->size)))
+		return -EFAULT;
 
 	err = command->run(client, &any);
 	if (err && !answers(command, err, &any))

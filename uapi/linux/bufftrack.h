@@ -39,6 +39,12 @@
  *
  * Fields that are output only are not read; all of them are written.
  *
+ * EFAULT of a struct or an array that cannot be read, or of a struct that cannot
+ * be written, comes before anything is changed. Memory that another thread takes
+ * away during the call is another matter: what the answer would have told is done.
+ * A device or a space that a failed call brought into being stays, empty, until
+ * its client closes.
+ *
  * All times are CLOCK_MONOTONIC in nanoseconds. All pids are those of the
  * reader's pid namespace, and 0 where the task has none there.
  */
@@ -274,7 +280,8 @@ struct bufftrack_op {
  *	version's sizeof(struct bufftrack_op), a multiple of 8, at most 4096
  * @flags: in: 0
  * @done: out: how many entries were carried out or refused by themselves, from
- *	the first on; the rest were not touched
+ *	the first on; the rest were not touched. After EFAULT the answers of the
+ *	last of them are missing where their memory cannot be written
  * @bad: out: how many of those have a bad verdict or an error
  * @reserved: in: 0
  *
