@@ -264,7 +264,9 @@ static int load_module(struct kmod_ctx *ctx, const char *file, int nr, char **pa
 	if (!module)
 		return EXIT_ERROR;
 	stream = open_memstream(&joined, &len);
-	for (i = 0; stream && i < nr; i++) {
+	if (!stream)
+		goto nomem;
+	for (i = 0; i < nr; i++) {
 		if (!check_parameter(module, parameters[i])) {
 			fclose(stream);
 			free(joined);
@@ -273,11 +275,8 @@ static int load_module(struct kmod_ctx *ctx, const char *file, int nr, char **pa
 		}
 		fprintf(stream, "%s%s", i ? " " : "", parameters[i]);
 	}
-	if (!stream || fclose(stream)) {
-		complain("out of memory");
-		kmod_module_unref(module);
-		return EXIT_ERROR;
-	}
+	if (fclose(stream))
+		goto nomem;
 
 	if (installed)
 		error = kmod_module_probe_insert_module(module, 0, joined, NULL, NULL, NULL);
@@ -295,6 +294,11 @@ static int load_module(struct kmod_ctx *ctx, const char *file, int nr, char **pa
 	if (access(DEVICE_PATH, F_OK))
 		complain("loaded, but there is no " DEVICE_PATH ": is devtmpfs mounted on /dev?");
 	return EXIT_OK;
+nomem:
+	complain("out of memory");
+	free(joined);
+	kmod_module_unref(module);
+	return EXIT_ERROR;
 }
 
 static int run_load(const char *file, int nr, char **parameters, bool json)
