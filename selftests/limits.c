@@ -255,6 +255,7 @@ TEST_F(limits, devices_come_and_go)
 TEST_F(limits, device_that_went_without_history)
 {
 	int other = bt_open(), i;
+	__u64 lives;
 
 	ASSERT_LE(0, other);
 	ASSERT_EQ(-BUFFTRACK_UNKNOWN_FREE, FREE(self->fd, 1));
@@ -263,9 +264,8 @@ TEST_F(limits, device_that_went_without_history)
 	ASSERT_EQ(0, ALLOC(other, 1));
 	ASSERT_EQ(0, FREE(other, 1));
 	close(other);
-	/* It may go a moment later. */
-	for (i = 0; i < 500 && bt_stat(self->fd, BUFFTRACK_STAT_DEVICE, self->device, 0,
-				       &(struct bufftrack_stat) { 0 }) != -ENOENT; i++)
+	/* It may go a moment later: until then it can be reset. */
+	for (i = 0; i < 500 && bt_reset(self->fd, self->device, &lives) != -ENODEV; i++)
 		usleep(10000);
 	ASSERT_GT(500, i);
 	ASSERT_EQ(-BUFFTRACK_UNKNOWN_FREE, FREE(self->fd, 1));
@@ -351,6 +351,23 @@ TEST_F(limits, history_is_the_users)
 }
 
 /* A PRIVATE client's tombstones drive out its own only. */
+/* In whatever shards the keys are: of all of them the first to end is the first to go. */
+TEST_F(limits, history_goes_oldest_first)
+{
+	__u64 i;
+
+	ASSERT_EQ(0, bt_parameter("history", 100, NULL));
+	for (i = 0; i < 300; i++)
+		ASSERT_EQ(0, ALLOC(self->fd, i));
+	for (i = 0; i < 300; i++)
+		ASSERT_EQ(0, FREE(self->fd, i));
+	for (i = 0; i < 300; i++) {
+		EXPECT_EQ(i < 200 ? -BUFFTRACK_UNKNOWN_FREE : -BUFFTRACK_DOUBLE_FREE,
+			  FREE(self->fd, i))
+			TH_LOG("buffer %llu", (unsigned long long)i);
+	}
+}
+
 TEST_F(limits, history_is_the_private_clients)
 {
 	int p = bt_open_as(BUFFTRACK_CLIENT_PRIVATE);

@@ -121,6 +121,42 @@ TEST_F(stat, all)
 }
 
 /* A client's going takes nothing from what was counted. */
+/* Of a user of whom nothing is left, neither a client nor a tombstone */
+TEST_F(stat, all_after_a_user)
+{
+	struct bufftrack_stat before, after;
+	unsigned long history;
+	__u64 lives;
+	int i;
+
+	self->device = bt_device();
+	ASSERT_EQ(0, bt_parameter("history", 0, &history));
+	ASSERT_EQ(0, chmod(BT_NODE, 0666));
+	ASSERT_EQ(0, bt_stat(self->fd, BUFFTRACK_STAT_ALL, 0, 0, &before));
+	IN_A_CHILD {
+		int fd;
+
+		ASSERT_EQ(0, bt_become(BT_UID + 40));
+		fd = bt_open();
+		ASSERT_LE(0, fd);
+		EXPECT_EQ(0, ALLOC(fd));
+		EXPECT_EQ(0, FREE(fd));
+		EXPECT_EQ(0, ALLOC(fd));
+	}
+	/* It goes with its device, which may go a moment later. */
+	for (i = 0; i < 500 && bt_reset(self->fd, self->device, &lives) != -ENODEV; i++)
+		usleep(10000);
+	usleep(50000);
+	EXPECT_EQ(0, bt_parameter("history", history, NULL));
+	EXPECT_EQ(0, chmod(BT_NODE, 0600));
+	ASSERT_EQ(0, bt_stat(self->fd, BUFFTRACK_STAT_ALL, 0, 0, &after));
+	EXPECT_EQ(before.live, after.live);
+	EXPECT_EQ(before.allocs + 2, after.allocs);
+	EXPECT_EQ(before.frees + 1, after.frees);
+	EXPECT_EQ(before.verdicts[BUFFTRACK_LEAK] + 1, after.verdicts[BUFFTRACK_LEAK]);
+	EXPECT_LE(before.evicted + 2, after.evicted);
+}
+
 TEST_F(stat, all_after_a_client)
 {
 	struct bufftrack_stat before, after;

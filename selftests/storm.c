@@ -88,14 +88,21 @@ static int look_at(const struct bufftrack_life *life, void *data)
 	return 0;
 }
 
-/* What is there from the first page to the last is met once, and nothing is torn. */
+/*
+ * What is there from the first page to the last is met once, and nothing is torn;
+ * of the counters the one that is a difference never comes out negative.
+ */
 static void *list_often(void *data)
 {
 	struct pest *pest = data;
 	struct bufftrack_list filter = { .flags = BUFFTRACK_LIST_DEAD };
+	struct bufftrack_stat stat;
 	unsigned int i;
 
 	while (!at_end(pest->over)) {
+		if (bt_stat(pest->fd, BUFFTRACK_STAT_ALL, 0, 0, &stat) ||
+		    stat.verdicts[BUFFTRACK_OK] > stat.allocs + stat.frees + 1000000)
+			pest->errors++;
 		memset(pest->met, 0, sizeof(pest->met));
 		if (bt_walk(pest->fd, filter, 7 + pest->rounds % 90, look_at, pest))
 			pest->errors++;
@@ -570,6 +577,7 @@ struct worker {
 
 static void *hammer(void *data)
 {
+	const __u64 stack = 0x5707;
 	struct worker *worker = data;
 	struct bufftrack_op op;
 	__u64 token = 0;
@@ -584,6 +592,11 @@ static void *hammer(void *data)
 		op.op = 0;
 		if (!alloc && !(next(&worker->seed) % 4))
 			op.token = token;
+		/* One stack of all threads: each is an actor of it for a while. */
+		if (!(next(&worker->seed) % 4)) {
+			op.stack = (uintptr_t)&stack;
+			op.stack_depth = 1;
+		}
 		rc = alloc ? bt_alloc(worker->fd, &op) : bt_free(worker->fd, &op);
 		if (rc || op.verdict >= BUFFTRACK_LEAK) {
 			worker->errors++;
