@@ -72,6 +72,10 @@ bench-memory:
 bench-scale:
 	selftests/bench/scale
 
+## bench-uml: nanoseconds a pair takes in the table, in a User Mode Linux
+bench-uml:
+	selftests/bench/uml
+
 ## install: the module (for KVER=), the tool, udev rule, group; DESTDIR= PREFIX=
 install: all
 	install -D -m 644 $(OUT)/bufftrack.ko \
