@@ -7,7 +7,7 @@ BUILD := $(CURDIR)/build
 # The headers know their kernel's release, whatever directory they lie in.
 RELEASE = $(or $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' \
 		 $(KDIR)/include/generated/utsrelease.h 2>/dev/null),$(KVER))
-OUT = $(BUILD)/$(RELEASE)
+OUT = $(BUILD)/$(RELEASE)$(if $(BUFFTRACK_KUNIT),/kunit)
 
 export BUFFTRACK_UAPI := $(CURDIR)/uapi
 export BUFFTRACK_KMOD := $(CURDIR)/kmod
@@ -19,7 +19,7 @@ export BUFFTRACK_KMOD := $(CURDIR)/kmod
 ## all: the module for KVER= or KDIR= (default: the running kernel), tool, library
 all: module tool lib
 
-## module: build/<release>/bufftrack.ko, for KVER= or KDIR=
+## module: build/<release>/bufftrack.ko, for KVER= or KDIR= (BUFFTRACK_KUNIT=y: .../kunit)
 # Kbuild writes beside its sources: it is given a tree of links to them.
 module: | deps-build
 	@test -e $(KDIR)/Makefile || { \
