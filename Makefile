@@ -7,10 +7,11 @@ BUILD := $(CURDIR)/build
 # The headers know their kernel's release, whatever directory they lie in.
 RELEASE = $(or $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' \
 		 $(KDIR)/include/generated/utsrelease.h 2>/dev/null),$(KVER))
-OUT = $(BUILD)/$(RELEASE)$(if $(BUFFTRACK_KUNIT),/kunit)
+OUT = $(BUILD)/$(if $(VARIANT),$(VARIANT)/)$(RELEASE)
 
 export BUFFTRACK_UAPI := $(CURDIR)/uapi
 export BUFFTRACK_KMOD := $(CURDIR)/kmod
+export BUFFTRACK_VARIANT := $(VARIANT)
 
 .DEFAULT_GOAL := all
 # Every target of "make help"; its ## as two dots, since make takes a # for a comment.
@@ -19,7 +20,7 @@ export BUFFTRACK_KMOD := $(CURDIR)/kmod
 ## all: the module for KVER= or KDIR= (default: the running kernel), tool, library
 all: module tool lib
 
-## module: build/<release>/bufftrack.ko, for KVER= or KDIR= (BUFFTRACK_KUNIT=y: .../kunit)
+## module: build/<release>/bufftrack.ko, for KVER= or KDIR= (VARIANT=kunit, kcov, gcov: for tests)
 # Kbuild writes beside its sources: it is given a tree of links to them.
 module: | deps-build
 	@test -e $(KDIR)/Makefile || { \
@@ -55,6 +56,10 @@ check-all:
 ## mutate: faults put into the module on purpose, each of which the tests must catch
 mutate:
 	selftests/mutate/run
+
+## fuzz: programs of commands, guided by coverage, in a VM, for MINUTES=10; keeps the new ones
+fuzz:
+	selftests/fuzz/run $(if $(MINUTES),--minutes $(MINUTES))
 
 ## lint: every static check; installs what it needs
 lint:

@@ -1,0 +1,33 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# The fuzzer: its corpus, and as many new programs, with a new seed each time, which
+# is printed. On the debug kernel KCOV guides it.
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. "$(dirname "$(readlink -f "$0")")/common.sh"
+
+executions=${BUFFTRACK_FUZZ:-3000}
+seed=${SEED:-$RANDOM$RANDOM}
+kcov=${BUFFTRACK_MODULE_DIR:-}/kcov/$(uname -r)/bufftrack.ko
+
+# As check(), and says how far it came.
+told()	# NAME COMMAND...
+{
+	check "$@"
+	sed 's/^/# /' "$tmp/said"
+}
+
+replay()
+{
+	fuzz --replay "$tmp"/corpus/*
+}
+
+begin 2
+if [[ -e /sys/kernel/debug/kcov && -e $kcov ]]; then
+	rmmod bufftrack
+	insmod "$kcov"
+fi
+mkdir "$tmp/corpus"
+cp "$here"/corpus/* "$tmp/corpus/"
+told "the corpus" replay
+told "new programs" fuzz --seed "$seed" --executions "$executions" --corpus "$tmp/corpus"
+ktap_finished
