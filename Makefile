@@ -61,6 +61,10 @@ mutate:
 fuzz:
 	selftests/fuzz/run $(if $(MINUTES),--minutes $(MINUTES))
 
+## coverage: lines and branches of the module that the tests meet; build/coverage/index.html
+coverage:
+	selftests/coverage
+
 ## lint: every static check; installs what it needs
 lint:
 	selftests/lint
