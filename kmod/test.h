@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * What the KUnit suites have in common. They are in a build of the module of their
- * own, BUFFTRACK_KUNIT=y, and run when that is loaded: selftests/kunit.sh.
+ * own, VARIANT=kunit, and run when that is loaded: selftests/kunit.sh.
  */
 #ifndef BUFFTRACK_TEST_H
 #define BUFFTRACK_TEST_H

@@ -8,7 +8,7 @@ shopt -s extglob
 
 suites=(table history stack)
 kunit=/sys/kernel/debug/kunit
-with_tests=${BUFFTRACK_MODULE_DIR:-}/$(uname -r)/kunit/bufftrack.ko
+with_tests=${BUFFTRACK_MODULE_DIR:-}/kunit/$(uname -r)/bufftrack.ko
 
 [[ -d $kunit ]] || skip_all "this kernel has no KUnit with results in debugfs"
 
