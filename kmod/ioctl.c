@@ -25,7 +25,7 @@
 	 BUFFTRACK_LIST_CLIENT | BUFFTRACK_LIST_PID)
 
 /* Entries of a BATCH in the kernel at a time: on the stack. */
-#define BT_BATCH_CHUNK 16U
+#define BT_BATCH_CHUNK 8U
 #define BT_MAX_ENTRY 4096U
 
 /* Entries after which a BATCH lets others run, and looks whether it is to die. */

@@ -14,7 +14,7 @@
 
 #define SIZE	4096
 #define OP_SIZE	sizeof(struct bufftrack_op)
-#define CHUNK	32		/* entries that the kernel takes at a time */
+#define CHUNK	8		/* entries that the kernel takes at a time */
 
 static long page_size(void)
 {
