@@ -108,7 +108,8 @@ check "watch, no tracefs" says "mount -t tracefs" timeout -s INT 60 unshare -m s
 	'umount -R /sys/kernel/tracing; umount -R /sys/kernel/debug;
 	 exec setpriv --bounding-set -sys_admin --inh-caps -sys_admin bufftrack watch'
 unload
-check "load, no permission" says "sudo bufftrack load" "${nobody[@]}" bufftrack load
+[[ ! -e $module ]] || cp "$module" "$tmp/there/"
+check "load, no permission" says "sudo bufftrack load" "${nobody[@]}" bufftrack load "$tmp/there/bufftrack.ko"
 check "watch, not loaded" says "bufftrack load" timeout -s INT 30 bufftrack watch --count 1
 check "run, not loaded" says "bufftrack load" bufftrack run -- true
 check "list, not loaded" says "bufftrack load" bufftrack list
