@@ -13,6 +13,7 @@
 #include "bt.h"
 
 #define CYCLES	100
+#define LONG	3600	/* seconds: a thousand cycles, on a busy machine */
 #define TRACING	"/sys/kernel/tracing/"
 #define SHRINKERS "/sys/kernel/debug/shrinker"
 #define DEVICE	1
@@ -217,7 +218,7 @@ static bool wait_for(const __u64 *seen, __u64 wanted)
  * In every other cycle the module goes while the reader has yet to read: what
  * the ring buffer has of it then is tracefs' to drop.
  */
-TEST_F(unload, with_a_reader)
+TEST_F_TIMEOUT(unload, with_a_reader, LONG)
 {
 	unsigned long nr = cycles(), i;
 	__u64 *seen = mmap(NULL, sizeof(*seen), PROT_READ | PROT_WRITE,
@@ -386,7 +387,7 @@ static void *open_often(void *data)
 	return NULL;
 }
 
-TEST_F(unload, against_open)
+TEST_F_TIMEOUT(unload, against_open, LONG)
 {
 	unsigned long nr = 5 + cycles() / 2, i;
 	struct opener openers[4];
