@@ -6,7 +6,6 @@
  * waits for it, and gets a line of JSON a row. Rows take turns, so that what else the
  * machine does meets them all.
  */
-#include <linux/cpumask.h>
 #include <linux/delay.h>
 #include <linux/ktime.h>
 #include <linux/module.h>
