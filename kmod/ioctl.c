@@ -246,8 +246,36 @@ static int batch_strided(struct bt_caller *caller, struct bufftrack_batch *batch
 		batch->bad++;
 	} else {
 		run_entry(caller, &op, batch);
+		bufftrack_tally_flush(caller);
 	}
 	return copy_to_user(user, &op, sizeof(op)) ? -EFAULT : 0;
+}
+
+/*
+ * A page that is not there may take as long as its owner likes (userfaultfd): what
+ * was done before that is counted by then.
+ */
+static unsigned long get_entries(struct bt_caller *caller, struct bufftrack_op *ops,
+				 const void __user *user, size_t len)
+{
+	if (likely(!copy_from_user_nofault(ops, user, len)))
+		return 0;
+	bufftrack_tally_flush(caller);
+	return copy_from_user(ops, user, len);
+}
+
+static int answer_entries(struct bt_caller *caller, struct bufftrack_op __user *user,
+			  const struct bufftrack_op *ops, unsigned int nr)
+{
+	int err;
+
+	pagefault_disable();
+	err = put_answers(user, ops, nr);
+	pagefault_enable();
+	if (likely(!err))
+		return 0;
+	bufftrack_tally_flush(caller);
+	return put_answers(user, ops, nr);
 }
 
 static noinline int batch_chunk(struct bt_caller *caller, struct bufftrack_batch *batch, u64 at)
@@ -259,10 +287,10 @@ static noinline int batch_chunk(struct bt_caller *caller, struct bufftrack_batch
 	unsigned int whole, i;
 
 	/* Where it faults, the entries before that are carried out. */
-	whole = (len - copy_from_user(ops, user, len)) / sizeof(*ops);
+	whole = (len - get_entries(caller, ops, user, len)) / sizeof(*ops);
 	for (i = 0; i < whole; i++)
 		run_entry(caller, &ops[i], batch);
-	if (put_answers(user, ops, whole) || whole < nr)
+	if (answer_entries(caller, user, ops, whole) || whole < nr)
 		return -EFAULT;
 	return 0;
 }
@@ -297,6 +325,7 @@ static int do_batch(struct bt_client *client, void *buf)
 		if (quantum < BT_BATCH_QUANTUM)
 			continue;
 		quantum = 0;
+		bufftrack_tally_flush(&caller);
 		cond_resched();
 		if (!err && batch->done < batch->nr && fatal_signal_pending(current))
 			err = -EINTR;

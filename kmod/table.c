@@ -791,6 +791,8 @@ static int alloc_locked(struct alloc *alloc, struct bt_record *rec, struct bufft
 static bool alloc_again(struct alloc *alloc, struct spare *spare, int *err, int *tries)
 {
 	if (*err == -EAGAIN) {
+		/* Memory may be waited for. */
+		bufftrack_tally_flush(alloc->caller);
 		*err = spare_fill(spare, alloc->attach->share, &alloc->key);
 		return !*err;
 	}

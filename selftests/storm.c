@@ -159,7 +159,7 @@ FIXTURE_SETUP(storm)
 			.flags = BUFFTRACK_LIST_DEVICE, .device = anchor }));
 	ASSERT_LT(0, bt_count(self->fd, filter));
 
-	ASSERT_EQ(0, bt_events_begin(&self->events, 16384 + 64 * self->nr));
+	ASSERT_EQ(0, bt_events_begin(&self->events, 16384 + 160 * self->nr));
 	ASSERT_EQ(0, bt_stat(self->fd, BUFFTRACK_STAT_ALL, 0, 0, &self->before));
 	for (i = 0; i < SHARED_KEYS; i++)
 		ASSERT_EQ(0, known(self->fd, self->device, i));
