@@ -666,14 +666,17 @@ FIXTURE(fail_batch) {
 
 FIXTURE_VARIANT(fail_batch) {
 	unsigned int size;
+	bool partly;		/* an injected fault can end it between two entries */
 };
 
+/* The kernel injects none into a copy that must not wait; faults.c has real ones. */
 FIXTURE_VARIANT_ADD(fail_batch, chunks) {
 	.size = sizeof(struct bufftrack_op),
 };
 
 FIXTURE_VARIANT_ADD(fail_batch, one_by_one) {
 	.size = 128,
+	.partly = true,
 };
 
 FIXTURE_SETUP(fail_batch)
@@ -802,7 +805,7 @@ TEST_F(fail_batch, each)
 	}
 	/* All kinds of failures were met. */
 	EXPECT_LE(5, met);
-	EXPECT_LE(1, partly);
+	EXPECT_EQ(variant->partly, !!partly);
 	EXPECT_LE(1, by_entry);
 	EXPECT_FALSE(told);
 }
