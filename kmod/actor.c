@@ -47,8 +47,9 @@ struct bt_actor *bufftrack_actor_new(void)
 static bool same_comm(const char *a, const char *b)
 {
 	BUILD_BUG_ON(TASK_COMM_LEN != 2 * sizeof(u64));
-	return get_unaligned((const u64 *)a) == get_unaligned((const u64 *)b) &&
-	       get_unaligned((const u64 *)a + 1) == get_unaligned((const u64 *)b + 1);
+	/* data_race: another thread may rename the task, see below. */
+	return data_race(get_unaligned((const u64 *)a) == get_unaligned((const u64 *)b) &&
+			 get_unaligned((const u64 *)a + 1) == get_unaligned((const u64 *)b + 1));
 }
 
 /*

@@ -20,10 +20,18 @@ unsigned int bufftrack_max_stacks = 1U << 14;
 unsigned int bufftrack_log_limit = 5;
 unsigned int bufftrack_on_error = BT_REPORT;
 
-/* Counts are compared as signed numbers. */
+/* Counts are compared as signed numbers, and read at any time. */
 static int count_set(const char *val, const struct kernel_param *kp)
 {
-	return param_set_uint_minmax(val, kp, 0, INT_MAX);
+	unsigned int count;
+	int err = kstrtouint(val, 0, &count);
+
+	if (err)
+		return err;
+	if (count > INT_MAX)
+		return -EINVAL;
+	WRITE_ONCE(*(unsigned int *)kp->arg, count);
+	return 0;
 }
 
 static const struct kernel_param_ops count_ops = {

@@ -515,7 +515,7 @@ again:
 	}
 	if (!fresh) {
 		spin_unlock(&stack->lock);
-		fresh = kmemdup(base, sizeof(*base), BT_GFP);
+		fresh = kmalloc(sizeof(*fresh), BT_GFP);
 		if (!fresh) {
 			bufftrack_stack_put(stack);
 			return NULL;
@@ -525,8 +525,10 @@ again:
 	/* From here on the actor has the reference to the stack, and never changes. */
 	actor = fresh;
 	refcount_set(&actor->refs, 1);
-	get_pid(actor->pid);
-	get_pid(actor->tid);
+	actor->uid = base->uid;
+	actor->pid = get_pid(base->pid);
+	actor->tid = get_pid(base->tid);
+	memcpy(actor->comm, base->comm, sizeof(actor->comm));
 	actor->stack = stack;
 	list_add(&actor->node, &stack->actors);
 	spin_unlock(&stack->lock);
