@@ -181,7 +181,8 @@ void bufftrack_stats_info(struct bufftrack_info *info);
 /*
  * Several changes at once: their sum, and the highest that it was on the way, at
  * least 0. Sizes are the caller's word: a sum may wrap, and comes back all the
- * same; what is beyond S64_MAX is no peak.
+ * same; what is beyond S64_MAX is no peak. Each add is ordered with all others, and
+ * offers its own sum: the loop misses no peak.
  */
 static inline void bt_stats_bytes(struct bt_stats *stats, s64 sum, s64 high)
 {
@@ -491,7 +492,10 @@ unsigned int bufftrack_history_evict(struct bt_share *share, unsigned int nr);
 void bufftrack_history_forget(struct bt_share *share);
 void bufftrack_history_shrink(struct bt_share *share);
 
-/* Give up what is beyond the limit. Takes shard locks, one after another. */
+/*
+ * Give up what is beyond the limit. Takes shard locks, one after another. The count
+ * is a hint: who raised it above the limit sees it there, and comes here.
+ */
 static inline void bufftrack_history_trim(struct bt_share *share)
 {
 	if (unlikely(atomic_read(&share->tombs_nr) >

@@ -38,6 +38,7 @@ static bool remove_oldest(struct bt_share *share, bool lost)
 	unsigned int best = 0, i;
 
 	for (i = 0; i < BT_SHARDS; i++) {
+		/* A hint, from tomb.h: the list decides, under its lock. */
 		seq = READ_ONCE(share->tombs[i].oldest);
 		if (seq < best_seq) {
 			best_seq = seq;

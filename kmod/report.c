@@ -279,6 +279,7 @@ static bool log_wanted(struct bt_client *client, const struct bt_bad *bad)
 	unsigned int limit = READ_ONCE(bufftrack_log_limit);
 
 	if (bad->verdict == BUFFTRACK_UNKNOWN_FREE && !bad->lives) {
+		/* Looked at first so that it never wraps; the increment decides. */
 		if (atomic_read(&client->log_unknown) >= (int)limit ||
 		    atomic_inc_return(&client->log_unknown) > (int)limit)
 			return false;

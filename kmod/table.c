@@ -88,7 +88,10 @@ void bufftrack_table_destroy(struct bt_table *table)
 	rhashtable_destroy(&table->records);
 }
 
-/* A tombstone of this namespace was given up, so there may have been a life. */
+/*
+ * A tombstone of this namespace was given up, so there may have been a life. It never
+ * comes back to 0; an eviction that is not seen yet is after this call.
+ */
 static bool table_lost(const struct bt_table *table)
 {
 	return atomic64_read(&table->evicted);
@@ -364,7 +367,8 @@ static inline void hold_remove(struct bt_record *rec, struct bt_hold *hold)
 
 /*
  * Make sure of what a first hold needs, before anything is changed: a place
- * within the client's limit, which is taken. -ENOSPC where there is none.
+ * within the client's limit, which is taken. -ENOSPC where there is none: of two at
+ * once for the last place both may be refused, never both let in.
  */
 static inline int held_inc(struct bt_client *client)
 {
@@ -513,11 +517,12 @@ static noinline void life_end(struct bt_record *rec, struct bt_caller *caller,
 	life_over(rec, caller, state, shard);
 }
 
-/* ---- counting and answering -------------------------------------------------------------- */
+/* ---- counting and answering ------------------------------------------------ */
 
 /*
  * A call counts for its client, the client's user, and the user's part of the
- * device: the space, or the share where its user never had an ALLOC there.
+ * device: the space, or the share where its user never had an ALLOC there. A space
+ * is published complete, by xa_store(), and stays with the share.
  */
 static struct bt_stats *part_stats(struct bt_share *share, u32 space_id)
 {
