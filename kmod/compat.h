@@ -42,6 +42,13 @@ static inline void shrinker_free(struct shrinker *s)
 	})
 #endif
 
+/* 7.0: the flags of a mapping are a struct. For shmem_file_setup(), in tests. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 0, 0)
+#define BT_NO_VMA_FLAGS 0
+#else
+#define BT_NO_VMA_FLAGS ((vma_flags_t){})
+#endif
+
 /*
  * CONFIG_INIT_STACK_ALL zeroes every variable on the stack. For those that are
  * large, on the way of each call, and filled before anything of them is read.

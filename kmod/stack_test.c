@@ -15,6 +15,7 @@
 #include <linux/shmem_fs.h>
 #include <linux/uaccess.h>
 
+#include "compat.h"
 #include "test.h"
 
 #define DEPTH 4U
@@ -599,7 +600,7 @@ KUNIT_ARRAY_PARAM_DESC(image, image_cases, name);
 static unsigned long map_file(struct kunit *test, const char *name, const struct image *image,
 			      unsigned long pgoff)
 {
-	struct file *file = shmem_file_setup(name, IMAGE_SIZE, 0);
+	struct file *file = shmem_file_setup(name, IMAGE_SIZE, BT_NO_VMA_FLAGS);
 	unsigned long at = 0;
 	loff_t pos = 0;
 
