@@ -28,7 +28,9 @@ function trouble(line)
 	if (line ~ /refcount_t: |ODEBUG: |list_(add|del) corruption|Bad page (state|map)/) return 1
 	if (line ~ /Objects remaining in|Slab cache still has objects|Freepointer corrupt/) return 1
 	if (line ~ /(Redzone|Poison|Padding) overwritten|Object already free|usercopy: /) return 1
-	if (line ~ /unreferenced object|new suspected memory leaks/) return 1
+	# kmemleak's objects, of its last look; that there are new ones is told of each look,
+	# fail_load's too, which reads for itself what it made the kernel lose.
+	if (line ~ /unreferenced object/) return 1
 	if (line ~ /percpu ref .* <= 0|kobject: .* tried to (add|init)|sysfs: cannot create duplicate/) return 1
 	# any stack that no text above explains
 	if (line ~ /Call Trace:/) return 1
