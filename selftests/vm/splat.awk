@@ -56,6 +56,8 @@ function show(line)
 	sub(/\r$/, "")
 	# An injected failure may make the allocator print its stack: that stack is asked for.
 	if (/FAULT_INJECTION: forcing a failure/) injected = 1
+	# So does a slab cache that could not be made; whose it was, its load has failed.
+	if (/kmem_cache_create.* failed with error -/) injected = 1
 	if (injected && /Call Trace:/) { injected = 0; bad = 0 }
 	else bad = trouble($0) && !harmless($0)
 
