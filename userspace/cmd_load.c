@@ -6,9 +6,11 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <libkmod.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/utsname.h>
@@ -123,34 +125,105 @@ static void built_for(struct kmod_module *module, char *release, size_t room)
 	kmod_module_info_free_list(info);
 }
 
-static void explain_wrong_kernel(struct kmod_module *module)
+/* Whether @text stands in a small file: one of /proc or /sys, or none. */
+static bool file_has(const char *path, const char *text)
 {
-	struct utsname kernel;
-	char release[128];
+	char line[128] = "";
+	FILE *file = fopen(path, "re");
+	bool found = file && fgets(line, sizeof(line), file) && strstr(line, text);
 
-	uname(&kernel);
-	built_for(module, release, sizeof(release));
-	if (*release && strcmp(release, kernel.release))
-		complain("the module was built for another kernel, %s:\n"
-			 "  build it with 'make KVER=%s'",
-			 release, kernel.release);
-	else
-		complain("this kernel takes the file for no module (see 'dmesg'):\n"
-			 "  build it with 'make KVER=%s'",
-			 kernel.release);
+	if (file)
+		fclose(file);
+	return found;
 }
 
-static void explain_refusal(struct kmod_module *module, int error)
+/* What is wrong with the module, and how to come by one for this kernel. */
+static void explain_build(const char *wrong)
+{
+	char headers[sizeof("/lib/modules//build/Makefile") + 128], install[256] = "";
+	struct utsname kernel;
+
+	uname(&kernel);
+	snprintf(headers, sizeof(headers), "/lib/modules/%s/build/Makefile", kernel.release);
+	if (access(headers, F_OK))
+		snprintf(install, sizeof(install),
+			 "  its headers are missing: apt-get install linux-headers-%s\n",
+			 kernel.release);
+	complain("%s:\n%s"
+		 "  'make KVER=%s', then load it by its path, or 'make install';\n"
+		 "  or let DKMS build it: 'make dkms', or Debian's package bufftrack-dkms",
+		 wrong, install, kernel.release);
+}
+
+/* Whether the module was built for another kernel than the one that runs. */
+static bool is_of_another_kernel(struct kmod_module *module, char *release, size_t room)
+{
+	struct utsname kernel;
+
+	uname(&kernel);
+	built_for(module, release, room);
+	return *release && strcmp(release, kernel.release);
+}
+
+static void explain_wrong_kernel(struct kmod_module *module)
+{
+	char release[128], wrong[224];
+
+	if (is_of_another_kernel(module, release, sizeof(release))) {
+		snprintf(wrong, sizeof(wrong),
+			 "the module was built for another kernel, %s;\n"
+			 "  build it for this one",
+			 release);
+		explain_build(wrong);
+	} else {
+		explain_build("this kernel takes the file for no module (see 'dmesg'); build it");
+	}
+}
+
+/* EPERM has many reasons, each with a way out of its own. */
+static void explain_forbidden(void)
+{
+	if (geteuid())
+		complain("only root can load a module: run 'sudo bufftrack load'");
+	else if (prctl(PR_CAPBSET_READ, CAP_SYS_MODULE, 0, 0, 0) == 0)
+		complain("this root may load no module, in a container perhaps: load it on the\n"
+			 "  host, and give the container " DEVICE_PATH);
+	else if (file_has("/proc/sys/kernel/modules_disabled", "1"))
+		complain("this kernel takes no module until it is booted again, since\n"
+			 "  /proc/sys/kernel/modules_disabled is 1: load it before that is set");
+	else if (file_has("/sys/kernel/security/lockdown", "[integrity]") ||
+		 file_has("/sys/kernel/security/lockdown", "[confidentiality]"))
+		complain("this kernel is locked down: sign the module with a key that this\n"
+			 "  machine trusts (mokutil --import), or turn Secure Boot off");
+	else
+		complain("the kernel lets no module be loaded here: locked down by Secure Boot,\n"
+			 "  or in a container (see 'dmesg'): load it on the host");
+}
+
+/* The kernel says EINVAL of a parameter's value, of a symbol's version, of an empty file. */
+static void explain_invalid(struct kmod_module *module, bool installed, const char *parameters)
+{
+	char release[128];
+
+	if (*parameters)
+		complain("the module refused a parameter's value (see 'dmesg'): %s\n"
+			 "  'man 4 bufftrack' has the range of each",
+			 parameters);
+	else if (installed && !is_of_another_kernel(module, release, sizeof(release)))
+		complain(
+			"the module was refused (see 'dmesg'): an option or a command for it\n"
+			"  may stand in /etc/modprobe.d ('modprobe --showconfig | grep bufftrack')");
+	else
+		explain_wrong_kernel(module);
+}
+
+static void explain_refusal(struct kmod_module *module, bool installed, const char *parameters,
+			    int error)
 {
 	switch (error) {
 	case EPERM:
 	case EACCES:
-		if (geteuid())
-			complain("only root can load a module: run 'sudo bufftrack load'");
-		else
-			complain(
-				"the kernel lets no module be loaded here: locked down by Secure Boot,\n"
-				"  modules_disabled set, or in a container (see 'dmesg')");
+		explain_forbidden();
 		break;
 	case ENOEXEC:
 		explain_wrong_kernel(module);
@@ -161,11 +234,12 @@ static void explain_refusal(struct kmod_module *module, int error)
 			 "  machine trusts (mokutil --import), or turn Secure Boot off");
 		break;
 	case ENOENT:
-		complain("this kernel lacks a symbol that the module needs (see 'dmesg')");
+		explain_build("this kernel lacks a symbol that the module needs (see 'dmesg');\n"
+			      "  build it");
 		break;
 	case EINVAL:
 	case ERANGE:
-		complain("the module refused a parameter's value (see 'dmesg')");
+		explain_invalid(module, installed, parameters);
 		break;
 	default:
 		complain("cannot load the module: %s (see 'dmesg')", strerror(error));
@@ -210,20 +284,27 @@ static struct kmod_module *module_installed(struct kmod_ctx *ctx)
 {
 	struct kmod_module *module = NULL;
 	struct kmod_list *found = NULL;
+	const char *path;
+	char wrong[160];
 	struct utsname kernel;
 
 	if (kmod_module_new_from_lookup(ctx, MODULE_NAME, &found) == 0 && found)
 		module = kmod_module_get_module(found);
 	kmod_module_unref_list(found);
-	if (module && kmod_module_get_path(module))
+	path = module ? kmod_module_get_path(module) : NULL;
+	if (path && access(path, F_OK) == 0)
 		return module;
 
+	if (path) {
+		complain("%s is gone:\n  run 'sudo depmod', then see what is left", path);
+	} else {
+		uname(&kernel);
+		snprintf(wrong, sizeof(wrong), "no module is installed for kernel %s; build it",
+			 kernel.release);
+		explain_build(wrong);
+	}
 	if (module)
 		kmod_module_unref(module);
-	uname(&kernel);
-	complain("no module is installed for kernel %s: build it with\n"
-		 "  'make KVER=%s' and load it by its path, or install it",
-		 kernel.release, kernel.release);
 	return NULL;
 }
 
@@ -282,12 +363,12 @@ static int load_module(struct kmod_ctx *ctx, const char *file, int nr, char **pa
 		error = kmod_module_probe_insert_module(module, 0, joined, NULL, NULL, NULL);
 	else
 		error = kmod_module_insert_module(module, 0, joined);
-	free(joined);
 	*changed = !error;
 	if (error && error != -EEXIST)
-		explain_refusal(module, -error);
+		explain_refusal(module, installed, joined, -error);
 	else if (!error && kmod_module_get_path(module))
 		*path = strdup(kmod_module_get_path(module));
+	free(joined);
 	kmod_module_unref(module);
 	if (error && error != -EEXIST)
 		return EXIT_ERROR;
@@ -543,8 +624,8 @@ const struct command cmd_load = {
 		 "$BUFFTRACK_MODULE_DIR/$(uname -r), else the installed one, as modprobe\n"
 		 "would. That it is loaded already is no error.\n"
 		 "\n"
-		 "Parameters: those of the module, which 'bufftrack status' and\n"
-		 "'modinfo bufftrack' list.\n"
+		 "Parameters: those of the module, which 'man 4 bufftrack' describes,\n"
+		 "and 'bufftrack status' and 'modinfo bufftrack' list.\n"
 		 "\n"
 		 "Options:\n"
 		 "  -h, --help  this text\n"
