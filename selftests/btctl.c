@@ -16,7 +16,7 @@
 
 static const char usage[] =
 	"Usage: btctl COMMAND...\n"
-	"  alloc DEVICE SPACE BUFFER SIZE [exclusive|view]\n"
+	"  alloc DEVICE SPACE BUFFER SIZE [exclusive|view|tag=TAG]\n"
 	"  free DEVICE SPACE BUFFER [token=TOKEN]\n"
 	"  fill DEVICE SIZE   new buffers until the kernel says no; then ends\n"
 	"  bury DEVICE COUNT  buffers that are allocated and freed\n"
@@ -85,6 +85,8 @@ static void op(unsigned long cmd)
 			op.flags = BUFFTRACK_F_EXCLUSIVE;
 		else if (word_is("view"))
 			op.flags = BUFFTRACK_F_VIEW;
+		else if (*args && !strncmp(*args, "tag=", 4))
+			op.tag = strtoull(*args++ + 4, NULL, 0);
 	} else if (*args && !strncmp(*args, "token=", 6)) {
 		op.token = strtoull(*args++ + 6, NULL, 0);
 	}
