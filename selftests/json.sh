@@ -166,7 +166,8 @@ check "watch --quiet" same "" "$(bufftrack watch --quiet --timeout 1 2>&1)"
 exec 7>&-
 wait $holder
 
-trace-cmd record -q -C mono -e bufftrack -o "$tmp/trace.dat" btctl alloc 0x92 1 1 64 free 0x92 1 1 free 0x92 1 1 \
+trace-cmd record -q -C mono -e bufftrack -o "$tmp/trace.dat" "$here/recorded" \
+	btctl alloc 0x92 1 1 64 free 0x92 1 1 free 0x92 1 1 \
 	alloc 0x93 1 1 64 free 0x93 1 1 free 0x93 1 1 >/dev/null 2>&1
 bufftrack report --json "$tmp/trace.dat" >"$tmp/report"
 check "report: bad events, and the balance" json "$tmp/report" 'map(.event)' '["double_free","double_free","summary"]'
