@@ -3,6 +3,7 @@
  * Who did it: the task behind an event, remembered after it is gone.
  */
 #include <linux/cred.h>
+#include <linux/ktime.h>
 #include <linux/pid_namespace.h>
 #include <linux/slab.h>
 
@@ -109,4 +110,23 @@ bool bufftrack_actor_exited(const struct bt_actor *actor)
 	gone = !pid_task(actor->pid, PIDTYPE_TGID);
 	rcu_read_unlock();
 	return gone;
+}
+
+/* bufftrack_caller_init - the current task as a caller, or -ENOMEM */
+int bufftrack_caller_init(struct bt_caller *caller, struct bt_client *client)
+{
+	caller->client = client;
+	caller->actor = bufftrack_actor_get(client);
+	caller->refs = 1;
+	caller->now = ktime_get_ns();
+	caller->tally.space = NULL;
+	return caller->actor ? 0 : -ENOMEM;
+}
+
+/* bufftrack_caller_exit - its calls are over, and counted */
+void bufftrack_caller_exit(struct bt_caller *caller)
+{
+	bufftrack_tally_flush(caller);
+	if (refcount_sub_and_test(caller->refs, &caller->actor->refs))
+		bufftrack_actor_free(caller->actor);
 }

@@ -358,7 +358,7 @@ bufftrack_attach_find(struct bt_client *client, u64 id)
 	return bufftrack_attach_lookup(client, id);
 }
 
-/* ---- records and verdicts (table.c) -------------------------------------- */
+/* ---- lives and holds (life.c) -------------------------------------------- */
 
 /*
  * A client's references to a life. The first holder's lies in the record; it
@@ -435,6 +435,8 @@ static inline const struct bt_when *bt_prev_alloc_of(const struct bt_record *rec
 	return &rec->alloc[!bt_slot(rec)];
 }
 
+/* ---- callers (actor.c), and what they count in (count.c) ------------------ */
+
 /*
  * What a caller's ordinary calls come to, until it is counted: in the space, the
  * share, the user and the client, which are the same for all of them.
@@ -457,6 +459,28 @@ struct bt_caller {
 	struct bt_tally tally;
 };
 
+int bufftrack_caller_init(struct bt_caller *caller, struct bt_client *client);
+void bufftrack_caller_exit(struct bt_caller *caller);
+void bufftrack_tally_flush(struct bt_caller *caller);
+
+/* ---- records (record.c) --------------------------------------------------- */
+
+int bufftrack_records_init(void);
+void bufftrack_records_exit(void);
+int bufftrack_table_init(struct bt_table *table);
+void bufftrack_table_destroy(struct bt_table *table);
+u64 bufftrack_prev_generation(const struct bt_record *rec);
+void bufftrack_record_remove(struct bt_record *rec);
+
+/* ---- verdicts (alloc.c, free.c, end.c) ------------------------------------ */
+
+int bufftrack_alloc(struct bt_caller *caller, struct bufftrack_op *op);
+int bufftrack_free(struct bt_caller *caller, struct bufftrack_op *op);
+u64 bufftrack_attach_close(struct bt_attach *attach);
+int bufftrack_reset(struct bt_caller *caller, struct bufftrack_reset *arg);
+
+/* ---- walks over a table (walk.c) ----------------------------------------- */
+
 /* Where a walk over a table is: after this key, in the order of walk.c. */
 struct bt_pos {
 	u64 buffer;
@@ -464,22 +488,6 @@ struct bt_pos {
 	u32 floor;
 	bool started;
 };
-
-int bufftrack_records_init(void);
-void bufftrack_records_exit(void);
-int bufftrack_table_init(struct bt_table *table);
-void bufftrack_table_destroy(struct bt_table *table);
-int bufftrack_caller_init(struct bt_caller *caller, struct bt_client *client);
-void bufftrack_caller_exit(struct bt_caller *caller);
-void bufftrack_tally_flush(struct bt_caller *caller);
-int bufftrack_alloc(struct bt_caller *caller, struct bufftrack_op *op);
-int bufftrack_free(struct bt_caller *caller, struct bufftrack_op *op);
-u64 bufftrack_attach_close(struct bt_attach *attach);
-int bufftrack_reset(struct bt_caller *caller, struct bufftrack_reset *arg);
-u64 bufftrack_prev_generation(const struct bt_record *rec);
-void bufftrack_record_remove(struct bt_record *rec);
-
-/* ---- walks over a table (walk.c) ----------------------------------------- */
 
 struct bt_record *bufftrack_table_next(struct bt_table *table,
 				       struct bt_pos *pos);

@@ -3,6 +3,7 @@
 #ifndef BUFFTRACK_COMPAT_H
 #define BUFFTRACK_COMPAT_H
 
+#include <linux/gfp.h>
 #include <linux/shrinker.h>
 #include <linux/slab.h>
 #include <linux/version.h>

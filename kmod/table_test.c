@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * KUnit: the rules of table.c and walk.c, where they cannot be reached or not be seen
+ * KUnit: the rules of verdicts and of walk.c, where they cannot be reached or not be seen
  * from user space: counts at their ends, blocks of generations, the order of holds.
  */
 #include <linux/bitrev.h>

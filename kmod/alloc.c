@@ -1,0 +1,417 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * ALLOC, judged.
+ *
+ * A key belongs to one of its table's shards, whose lock covers all that is decided
+ * about it. A call looks its record up under that lock. Where it turns out to need
+ * memory, it lets go, allocates, and begins again.
+ */
+#include <linux/delay.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "compat.h"
+#include "life.h"
+
+/* Tombstones given up at a time, where there is no memory for a record. */
+#define BT_EVICT_CHUNK 64
+
+/* What an ALLOC must allocate before it takes the lock again. */
+struct spare {
+	struct bt_record *record;
+	struct bt_more_hold *hold;
+	bool need_record;
+	bool need_hold;
+};
+
+/*
+ * Where the caller's memory cgroup is full, the user's oldest tombstones on the
+ * device give way; they come back after a grace period.
+ */
+static struct bt_record *record_new_or_evict(struct bt_share *share, const struct bt_key *key)
+{
+	struct bt_record *rec;
+	int tries = 4;
+
+	while (!(rec = bufftrack_record_new(key, BT_GFP))) {
+		if (!tries-- || fatal_signal_pending(current) ||
+		    !bufftrack_history_evict(share, BT_EVICT_CHUNK))
+			return NULL;
+		rcu_barrier();
+	}
+	return rec;
+}
+
+static int spare_fill(struct spare *spare, struct bt_share *share, const struct bt_key *key)
+{
+	if (spare->need_record && !spare->record) {
+		spare->record = record_new_or_evict(share, key);
+		if (!spare->record)
+			return -ENOMEM;
+	}
+	if (spare->need_hold && !spare->hold) {
+		spare->hold = kmalloc(sizeof(*spare->hold), BT_GFP);
+		if (!spare->hold)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* One ALLOC on its way through. */
+struct alloc {
+	struct bt_caller *caller;
+	struct bt_attach *attach;
+	struct bt_space *space; /* NULL for a VIEW where there is none */
+	struct bt_key key;
+	unsigned int shard_nr;
+};
+
+static struct bt_hold *hold_add(struct bt_record *rec, struct bt_attach *attach, unsigned int shard,
+				struct bt_more_hold **spare)
+{
+	struct bt_more_hold *more = *spare, **end = &rec->more;
+
+	if (!rec->first.attach) {
+		bt_hold_init(&rec->first, attach, shard, false);
+		return &rec->first;
+	}
+	*spare = NULL;
+	more->record = rec;
+	more->next = NULL;
+	while (*end)
+		end = &(*end)->next;
+	*end = more;
+	bt_hold_init(&more->hold, attach, shard, true);
+	return &more->hold;
+}
+
+/* A hold comes to have a count, or to have none: what its client counts. */
+static void hold_begins(struct bt_hold *hold, const struct bt_record *rec)
+{
+	bt_stats_bytes(&hold->attach->client->stats, rec->size, rec->size);
+}
+
+static void count_shared(struct bt_client *client, struct bt_stats *part)
+{
+	bt_stats_add(part, shared, 1);
+	bt_stats_add(&client->user->stats, shared, 1);
+	bt_stats_add(&client->stats, shared, 1);
+}
+
+/* A life on a record that is new or dead, with the caller's first hold. */
+static __always_inline void life_take(struct bt_record *rec, struct bt_caller *caller,
+				      struct bt_attach *attach, struct bt_space *space,
+				      unsigned int shard, struct bufftrack_op *op)
+{
+	bt_life_begin(rec, caller, space, op, shard);
+	bt_hold_init(&rec->first, attach, shard, false);
+	rec->first.count = 1;
+	rec->refs = 1;
+	op->generation = rec->generation;
+	op->refs = 1;
+}
+
+static noinline void life_take_slow(struct bt_record *rec, struct alloc *alloc,
+				    struct bufftrack_op *op)
+{
+	life_take(rec, alloc->caller, alloc->attach, alloc->space, alloc->shard_nr, op);
+}
+
+/* A key that is not known: the record that was allocated comes into the table. */
+static int alloc_first(struct alloc *alloc, struct bufftrack_op *op, struct spare *spare,
+		       struct bt_record **new)
+{
+	struct bt_client *client = alloc->caller->client;
+	struct bt_record *rec = spare->record;
+	int err;
+
+	/* Mostly there is one at hand; to wait for it the lock has to go. */
+	if (likely(!rec)) {
+		rec = bufftrack_record_new(&alloc->key, BT_GFP_LOCKED);
+		spare->record = rec;
+	}
+	if (unlikely(!rec)) {
+		spare->need_record = true;
+		return -EAGAIN;
+	}
+	err = bt_held_inc(client);
+	if (err)
+		return err;
+	err = bufftrack_record_insert(alloc->attach->share->table, rec);
+	if (err) {
+		atomic_dec(&client->held);
+		return -EBUSY;
+	}
+	spare->record = NULL;
+	life_take_slow(rec, alloc, op);
+	*new = rec;
+	return 0;
+}
+
+/* A further reference to a life. */
+static int alloc_more(struct alloc *alloc, struct bt_record *rec, struct bufftrack_op *op,
+		      struct spare *spare)
+{
+	struct bt_client *client = alloc->caller->client;
+	struct bt_hold *hold = bufftrack_hold_find(rec, client);
+	int err;
+
+	if (!hold && rec->first.attach && !spare->hold) {
+		spare->need_hold = true;
+		return -EAGAIN;
+	}
+	if (rec->refs == U32_MAX)
+		return -EOVERFLOW;
+	if (!hold || !hold->count) {
+		err = bt_held_inc(client);
+		if (err)
+			return err;
+	}
+	bufftrack_tally_flush(alloc->caller);
+	if (op->size != rec->size)
+		op->verdict = BUFFTRACK_SIZE_MISMATCH;
+	if (!hold)
+		hold = hold_add(rec, alloc->attach, alloc->shard_nr, &spare->hold);
+	if (!hold->count++)
+		hold_begins(hold, rec);
+	rec->refs++;
+	count_shared(client, alloc->space->stats);
+	return 0;
+}
+
+/* EXCLUSIVE, and the key is live: the free of that life never came. */
+static int alloc_missed(struct alloc *alloc, struct bt_record *rec, struct bufftrack_op *op)
+{
+	struct bt_client *client = alloc->caller->client;
+	struct bt_hold *hold = bufftrack_hold_find(rec, client);
+	int err;
+
+	if (!(hold && hold->count)) {
+		err = bt_held_inc(client);
+		if (err)
+			return err;
+	} else {
+		/* bufftrack_life_end() gives the place back. */
+		atomic_inc(&client->held);
+	}
+	op->verdict = BUFFTRACK_MISSED_FREE;
+	bufftrack_life_end(rec, alloc->caller, BUFFTRACK_STATE_MISSED, alloc->shard_nr);
+	life_take_slow(rec, alloc, op);
+	return 0;
+}
+
+static int alloc_view(struct bt_record *rec, struct bufftrack_op *op)
+{
+	if (!rec || rec->state != BUFFTRACK_STATE_LIVE) {
+		op->verdict = BUFFTRACK_DANGLING_VIEW;
+		return 0;
+	}
+	if (rec->views == U32_MAX)
+		return -EOVERFLOW;
+	rec->views++;
+	return 0;
+}
+
+/*
+ * Any ALLOC, under the lock. Returns 0 with the verdict in @op, an errno that
+ * changed nothing, -EAGAIN where @spare has not what it needs, or -EBUSY where the
+ * table has no room until a worker has made it larger.
+ */
+static int alloc_locked(struct alloc *alloc, struct bt_record *rec, struct bufftrack_op *op,
+			struct spare *spare, struct bt_bad *bad)
+{
+	struct bt_caller *caller = alloc->caller;
+	enum bt_named named = BT_NAMED_LAST;
+	int err;
+
+	if (op->flags & BUFFTRACK_F_VIEW) {
+		err = alloc_view(rec, op);
+	} else if (!rec) {
+		err = alloc_first(alloc, op, spare, &rec);
+	} else if (rec->state != BUFFTRACK_STATE_LIVE) {
+		err = bt_held_inc(caller->client);
+		if (!err)
+			life_take_slow(rec, alloc, op);
+	} else if (op->flags & BUFFTRACK_F_EXCLUSIVE) {
+		/* What was not freed is then the life before. */
+		named = BT_NAMED_PREV;
+		err = alloc_missed(alloc, rec, op);
+	} else {
+		err = alloc_more(alloc, rec, op, spare);
+	}
+	if (err)
+		return err;
+
+	bufftrack_answer(op, caller->client, rec);
+	if (op->verdict != BUFFTRACK_OK)
+		bufftrack_report_bad(caller, alloc->attach->share, rec, named, op, bad);
+	if (tracepoint_enabled(bufftrack_alloc) && op->verdict != BUFFTRACK_DANGLING_VIEW)
+		bufftrack_report_use(caller, rec, op, true);
+	return 0;
+}
+
+/* Whether to look once more: with what it needs, which may have changed by then. */
+static bool alloc_again(struct alloc *alloc, struct spare *spare, int *err, int *tries)
+{
+	if (*err == -EAGAIN) {
+		/* Memory may be waited for. */
+		bufftrack_tally_flush(alloc->caller);
+		*err = spare_fill(spare, alloc->attach->share, &alloc->key);
+		return !*err;
+	}
+	if (*err != -EBUSY)
+		return false;
+	if (!(*tries)--) {
+		*err = -ENOMEM;
+		return false;
+	}
+	fsleep(1000);
+	return true;
+}
+
+static int alloc_failed(int err)
+{
+	if (err == -ENOMEM || err == -ENOSPC)
+		atomic64_inc(&bufftrack_failed);
+	return err;
+}
+
+/* Any ALLOC but the ordinary one, which found @rec and has locked its shard. */
+static noinline int alloc_slow(struct bt_caller *caller, struct bt_attach *attach,
+			       struct bt_space *space, struct bt_record *rec,
+			       struct bufftrack_op *op)
+	__releases(&attach->share->table->shards[].lock)
+{
+	struct bt_key key = bt_key_of(op);
+	unsigned int nr = bt_shard_nr(key.hash);
+	struct alloc alloc = {
+		.caller = caller,
+		.attach = attach,
+		.space = space,
+		.key = key,
+		.shard_nr = nr,
+	};
+	struct bt_table *table = attach->share->table;
+	struct spare spare = {};
+	struct bt_bad bad BT_UNINIT; /* filled where there is a bad verdict only */
+	struct bt_stats *part;
+	int tries = 20;
+	int err;
+
+	for (;;) {
+		err = alloc_locked(&alloc, rec, op, &spare, &bad);
+		bt_shard_unlock(&table->shards[nr]);
+		if (likely(!err) || !alloc_again(&alloc, &spare, &err, &tries))
+			break;
+		bt_shard_lock(&table->shards[nr]);
+		rec = bt_record_find(table, key);
+	}
+	bufftrack_record_free(spare.record);
+	kfree(spare.hold);
+	if (err)
+		return alloc_failed(err);
+	if (likely(op->verdict == BUFFTRACK_OK && !(op->flags & BUFFTRACK_F_VIEW)))
+		return 0;
+
+	bufftrack_tally_flush(caller);
+	part = space ? space->stats : bufftrack_part_stats(attach->share, op->space);
+	if (op->verdict != BUFFTRACK_OK) {
+		bufftrack_count_verdict(caller->client, part, op->verdict);
+		bufftrack_report_after(caller->client, &bad);
+	} else {
+		bufftrack_count_view(caller->client, part);
+	}
+	return 0;
+}
+
+/* A VIEW on a device that the client's user has not used. */
+static noinline int alloc_nowhere(struct bt_caller *caller, struct bufftrack_op *op)
+{
+	struct bt_bad bad BT_UNINIT;
+
+	op->verdict = BUFFTRACK_DANGLING_VIEW;
+	bufftrack_report_bad(caller, NULL, NULL, BT_NAMED_NEVER, op, &bad);
+	bufftrack_count_verdict(caller->client, NULL, op->verdict);
+	bufftrack_report_after(caller->client, &bad);
+	return 0;
+}
+
+/*
+ * Where an ALLOC is to be: the client's attach and its user's space, which come
+ * into being with the first one. A refused ALLOC must not bring them into being:
+ * -ENOSPC where the limit says at once that it will be. A VIEW brings no space, and
+ * has no attach (NULL) on a device that is not known.
+ */
+static noinline struct bt_attach *
+alloc_place(struct bt_client *client, const struct bufftrack_op *op, struct bt_space **space)
+{
+	struct bt_attach *attach;
+
+	WRITE_ONCE(client->used, true);
+	if (op->flags & BUFFTRACK_F_VIEW)
+		return bufftrack_attach(client, op->device, false);
+
+	if ((unsigned int)atomic_read(&client->held) >= READ_ONCE(bufftrack_max_buffers))
+		return ERR_PTR(-ENOSPC);
+	attach = bufftrack_attach(client, op->device, true);
+	if (IS_ERR(attach))
+		return attach;
+	*space = bufftrack_space_get(attach->share, op->space);
+	return IS_ERR(*space) ? ERR_CAST(*space) : attach;
+}
+
+/* The first ALLOC of a client in a space. */
+static noinline int alloc_begin(struct bt_caller *caller, struct bufftrack_op *op)
+{
+	struct bt_space *space = NULL;
+	struct bt_key key = bt_key_of(op);
+	struct bt_attach *attach;
+	struct bt_table *table;
+
+	attach = alloc_place(caller->client, op, &space);
+	if (IS_ERR(attach))
+		return alloc_failed(PTR_ERR(attach));
+	if (!attach)
+		return alloc_nowhere(caller, op);
+	table = attach->share->table;
+	bt_shard_lock(&table->shards[bt_shard_nr(key.hash)]);
+	return alloc_slow(caller, attach, space, bt_record_find(table, key), op);
+}
+
+/**
+ * bufftrack_alloc() - judge one ALLOC
+ * @caller: who, and when
+ * @op: the report, its inputs checked by ioctl.c, its outputs 0; the answer
+ *
+ * Return: 0; or -ENOMEM, -ENOSPC, -EOVERFLOW: nothing was changed. May sleep.
+ * Takes the shard's lock.
+ */
+int bufftrack_alloc(struct bt_caller *caller, struct bufftrack_op *op)
+{
+	struct bt_client *client = caller->client;
+	struct bt_key key = bt_key_of(op);
+	unsigned int nr = bt_shard_nr(key.hash);
+	struct bt_space *space = NULL;
+	struct bt_attach *attach;
+	struct bt_record *rec;
+	struct bt_shard *shard;
+
+	attach = bufftrack_attach_find(client, op->device);
+	if (likely(attach))
+		space = bt_space_find(attach, op->space);
+	if (unlikely(!space))
+		return alloc_begin(caller, op);
+
+	shard = &attach->share->table->shards[nr];
+	bt_shard_lock(shard);
+	rec = bt_record_find(attach->share->table, key);
+	/* The ordinary one begins a life on a tombstone. */
+	if (unlikely(!rec || rec->state == BUFFTRACK_STATE_LIVE || op->flags & BUFFTRACK_F_VIEW ||
+		     bt_held_inc(client)))
+		return alloc_slow(caller, attach, space, rec, op);
+	life_take(rec, caller, attach, space, nr, op);
+	if (tracepoint_enabled(bufftrack_alloc))
+		bufftrack_report_use(caller, rec, op, true);
+	bt_shard_unlock(shard);
+	return 0;
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The ends that nobody reported: a client's exit, and a device's reset.
+ */
+#include <linux/ktime.h>
+#include <linux/sched.h>
+
+#include "life.h"
+
+/* Holds dropped in one go before a close lets others run. */
+#define BT_CLOSE_CHUNK 64
+
+static struct bt_record *hold_record(struct bt_hold *hold)
+{
+	if (hold->more)
+		return container_of(hold, struct bt_more_hold, hold)->record;
+	return container_of(hold, struct bt_record, first);
+}
+
+/* Drops up to a chunk of the attach's holds in one shard; how many it leaked. */
+static unsigned int close_chunk(struct bt_attach *attach, unsigned int nr, struct bt_caller *caller)
+{
+	struct bt_client *client = attach->client;
+	unsigned int leaks = 0, n;
+	struct bt_record *rec;
+	struct bt_hold *hold;
+	u32 count;
+
+	for (n = 0; n < BT_CLOSE_CHUNK; n++) {
+		hold = hlist_entry_safe(attach->holds[nr].first, struct bt_hold, node);
+		if (!hold)
+			break;
+		rec = hold_record(hold);
+		count = hold->count;
+		rec->refs -= count;
+		if (count) {
+			leaks++;
+			bufftrack_count_verdict(client, bt_attach_stats(attach, rec->space_id),
+						BUFFTRACK_LEAK);
+			bufftrack_report_leak(client, attach->share, rec, count);
+		}
+		bufftrack_hold_remove(rec, hold);
+		if (!rec->refs)
+			bufftrack_life_end(rec, caller, BUFFTRACK_STATE_EXITED, nr);
+	}
+	return leaks;
+}
+
+/**
+ * bufftrack_attach_close() - drop a closing client's holds on a device
+ * @attach: of a client whose file has been released
+ *
+ * Return: how many lives it leaked. Sleeps between chunks.
+ */
+u64 bufftrack_attach_close(struct bt_attach *attach)
+{
+	struct bt_table *table = attach->share->table;
+	struct bt_caller caller = {
+		.client = attach->client,
+		.actor = attach->client->opener,
+		.refs = 1, /* the client's, which stays */
+		.now = ktime_get_ns(),
+	};
+	unsigned int nr;
+	u64 leaks = 0;
+	bool more;
+
+	for (nr = 0; nr < BT_SHARDS; nr++) {
+		do {
+			bt_shard_lock(&table->shards[nr]);
+			leaks += close_chunk(attach, nr, &caller);
+			more = !hlist_empty(&attach->holds[nr]);
+			bt_shard_unlock(&table->shards[nr]);
+			bufftrack_history_trim(attach->share);
+			cond_resched();
+		} while (more);
+	}
+	return leaks;
+}
+
+/* How many lives ended. The caller has a reference to the table's owner. */
+static u64 table_reset(struct bt_table *table, struct bt_caller *caller)
+{
+	struct bt_pos pos = {};
+	struct bt_share *share;
+	struct bt_record *rec;
+	unsigned int nr;
+	u64 lives = 0;
+
+	for (;;) {
+		share = NULL;
+		rcu_read_lock();
+		rec = bufftrack_table_next(table, &pos);
+		if (!rec)
+			break;
+		if (!IS_ERR(rec)) {
+			nr = bt_shard_nr(bt_hash(rec->buffer, rec->space_id));
+			spin_lock(&table->shards[nr].lock);
+			if (rec->state == BUFFTRACK_STATE_LIVE) {
+				bufftrack_life_end(rec, caller, BUFFTRACK_STATE_RESET, nr);
+				lives++;
+				share = rec->space->share;
+				refcount_inc(&share->refs);
+			}
+			spin_unlock(&table->shards[nr].lock);
+		}
+		rcu_read_unlock();
+		if (share) {
+			bufftrack_history_trim(share);
+			bufftrack_share_put(share);
+		}
+		cond_resched();
+	}
+	rcu_read_unlock();
+	return lives;
+}
+
+/**
+ * bufftrack_reset() - carry out RESET, whose right ioctl.c has checked
+ * @caller: who asked for it
+ * @arg: in and out
+ *
+ * Return: 0, or -ENODEV. Sleeps between records.
+ */
+int bufftrack_reset(struct bt_caller *caller, struct bufftrack_reset *arg)
+{
+	struct bt_device *device = bufftrack_device_get(arg->device);
+	struct bt_share *share = NULL;
+
+	if (!device)
+		return -ENODEV;
+	arg->lives = table_reset(&device->table, caller);
+	while ((share = bufftrack_share_next(device, share)))
+		if (share->private_client)
+			arg->lives += table_reset(share->table, caller);
+	bufftrack_report_reset(caller, arg->device, arg->lives);
+	bufftrack_device_put(device);
+	return 0;
+}

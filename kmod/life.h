@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Lives, and the holds on them. The shard's lock is held.
+ */
+#ifndef BUFFTRACK_LIFE_H
+#define BUFFTRACK_LIFE_H
+
+#include "bufftrack.h"
+#include "count.h"
+#include "record.h"
+#include "tomb.h"
+
+struct bt_hold *bufftrack_hold_find(struct bt_record *rec, const struct bt_client *client);
+void bufftrack_hold_ends(struct bt_hold *hold, const struct bt_record *rec);
+void bufftrack_hold_remove(struct bt_record *rec, struct bt_hold *hold);
+void bufftrack_space_change(struct bt_record *rec, struct bt_caller *caller,
+			    struct bt_space *space);
+void bufftrack_life_end(struct bt_record *rec, struct bt_caller *caller, enum bufftrack_state state,
+			unsigned int shard);
+void bufftrack_answer(struct bufftrack_op *op, const struct bt_client *client,
+		      struct bt_record *rec);
+
+/*
+ * References to the caller's actor go to a record and come back from it, mostly one
+ * for one: the caller hands on what came back.
+ */
+static inline struct bt_actor *bt_actor_give(struct bt_caller *caller)
+{
+	if (likely(caller->refs > 1))
+		caller->refs--;
+	else
+		refcount_inc(&caller->actor->refs);
+	return caller->actor;
+}
+
+static inline void bt_actor_take_back(struct bt_caller *caller, struct bt_actor *actor)
+{
+	if (likely(actor == caller->actor))
+		caller->refs++;
+	else
+		bufftrack_actor_put(actor);
+}
+
+/* In place of an event of two lives ago: mostly the actor is the same one. */
+static inline void bt_when_set(struct bt_when *when, struct bt_caller *caller)
+{
+	struct bt_actor *old = when->actor;
+
+	if (unlikely(old != caller->actor)) {
+		when->actor = bt_actor_give(caller);
+		bufftrack_actor_put(old);
+	}
+	when->time = caller->now;
+}
+
+static inline void bt_hold_init(struct bt_hold *hold, struct bt_attach *attach, unsigned int shard,
+				bool more)
+{
+	hold->attach = attach;
+	hold->count = 0;
+	hold->more = more;
+	hlist_add_head(&hold->node, &attach->holds[shard]);
+}
+
+/*
+ * Make sure of what a first hold needs, before anything is changed: a place
+ * within the client's limit, which is taken. -ENOSPC where there is none: of two at
+ * once for the last place both may be refused, never both let in.
+ */
+static inline int bt_held_inc(struct bt_client *client)
+{
+	unsigned int max = READ_ONCE(bufftrack_max_buffers);
+
+	if (likely((unsigned int)atomic_inc_return(&client->held) <= max))
+		return 0;
+	atomic_dec(&client->held);
+	return -ENOSPC;
+}
+
+/* A new life on a record that is new or a tombstone; no hold yet. */
+static __always_inline void bt_life_begin(struct bt_record *rec, struct bt_caller *caller,
+					  struct bt_space *space, const struct bufftrack_op *op,
+					  unsigned int shard)
+{
+	if (likely(rec->lives)) {
+		bt_tomb_del(rec, shard);
+		bt_actor_take_back(caller, rec->prev_end.actor);
+		rec->prev_end = rec->end;
+		rec->prev_state = rec->state;
+		rec->bits ^= BT_RECORD_SLOT;
+	}
+	if (likely(rec->space == space))
+		bt_tally_of(caller, space)->revived++;
+	else
+		bufftrack_space_change(rec, caller, space);
+	bt_tally_bytes(caller, op->size);
+	bufftrack_generation_next(rec);
+	if (likely(rec->lives != U32_MAX))
+		rec->lives++;
+	rec->state = BUFFTRACK_STATE_LIVE;
+	rec->flags = op->flags & (BUFFTRACK_F_SHARED | BUFFTRACK_F_EXCLUSIVE);
+	rec->size = op->size;
+	rec->tag = op->tag;
+	rec->refs = 0;
+	rec->views = 0;
+	rec->first.attach = NULL;
+	rec->more = NULL;
+	bt_when_set(&rec->alloc[bt_slot(rec)], caller);
+}
+
+/* Its holds are gone: it has its end where it had them. */
+static inline void bt_life_over(struct bt_record *rec, struct bt_caller *caller,
+				enum bufftrack_state state, unsigned int shard)
+{
+	rec->refs = 0;
+	rec->state = state;
+	rec->end.time = caller->now;
+	rec->end.actor = bt_actor_give(caller);
+	bt_tomb_add(rec, shard);
+}
+
+#endif /* BUFFTRACK_LIFE_H */

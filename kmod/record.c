@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Records, one a key: how they come, are found, are numbered and go.
+ */
+#include <linux/random.h>
+#include <linux/slab.h>
+
+#include "record.h"
+
+static struct kmem_cache *bt_record_cache;
+static atomic64_t bt_last_block = ATOMIC64_INIT(-1);
+u64 bufftrack_hash_secret[3] __ro_after_init;
+
+/* ---- the table ------------------------------------------------------------ */
+
+static inline u32 key_hashfn(const void *data, u32 len, u32 seed)
+{
+	return ((const struct bt_key *)data)->hash;
+}
+
+static inline u32 record_hashfn(const void *data, u32 len, u32 seed)
+{
+	const struct bt_record *rec = data;
+
+	return bt_hash(rec->buffer, rec->space_id);
+}
+
+static inline int record_cmpfn(struct rhashtable_compare_arg *arg, const void *obj)
+{
+	const struct bt_key *key = arg->key;
+	const struct bt_record *rec = obj;
+
+	return rec->buffer != key->buffer || rec->space_id != key->space_id;
+}
+
+static const struct rhashtable_params bt_record_params = {
+	.head_offset = offsetof(struct bt_record, node),
+	.key_len = sizeof(struct bt_key),
+	.hashfn = key_hashfn,
+	.obj_hashfn = record_hashfn,
+	.obj_cmpfn = record_cmpfn,
+	.automatic_shrinking = true,
+};
+
+/* bufftrack_table_init - 0 or -ENOMEM */
+int bufftrack_table_init(struct bt_table *table)
+{
+	int i;
+
+	for (i = 0; i < BT_SHARDS; i++)
+		spin_lock_init(&table->shards[i].lock);
+	return rhashtable_init(&table->records, &bt_record_params);
+}
+
+/* bufftrack_table_destroy - its records are gone: each pinned it */
+void bufftrack_table_destroy(struct bt_table *table)
+{
+	WARN_ON(atomic_read(&table->records.nelems));
+	rhashtable_destroy(&table->records);
+}
+
+/* For bt_record_find(): the key need not be in memory but for this. */
+struct bt_record *bufftrack_record_find_resizing(struct bt_table *table, struct bt_key key)
+{
+	return rhashtable_lookup(&table->records, &key, bt_record_params);
+}
+
+/* bufftrack_record_insert - of a key that is not there, with its shard's lock held */
+int bufftrack_record_insert(struct bt_table *table, struct bt_record *rec)
+{
+	return rhashtable_insert_fast(&table->records, &rec->node, bt_record_params);
+}
+
+/* ---- records -------------------------------------------------------------- */
+
+/* Charged to the caller. */
+struct bt_record *bufftrack_record_new(const struct bt_key *key, gfp_t gfp)
+{
+	struct bt_record *rec = kmem_cache_zalloc(bt_record_cache, gfp);
+
+	if (likely(rec)) {
+		rec->buffer = key->buffer;
+		rec->space_id = key->space_id;
+	}
+	return rec;
+}
+
+/* bufftrack_record_free - one that has never been in a table; NULL is allowed */
+void bufftrack_record_free(struct bt_record *rec)
+{
+	if (rec)
+		kmem_cache_free(bt_record_cache, rec);
+}
+
+static void record_free_rcu(struct rcu_head *rcu)
+{
+	kmem_cache_free(bt_record_cache, container_of(rcu, struct bt_record, rcu));
+}
+
+/**
+ * bufftrack_record_remove() - forget a tombstone
+ * @rec: dead, in its share's list of tombstones no more; the shard's lock is
+ *	held, and RCU or a reference keeps its share
+ */
+void bufftrack_record_remove(struct bt_record *rec)
+{
+	struct bt_share *share = rec->space->share;
+
+	rhashtable_remove_fast(&share->table->records, &rec->node, bt_record_params);
+	/* Walks that stand on it take the lock and look at this. */
+	rec->state = BUFFTRACK_STATE_NONE;
+	bufftrack_actor_put(rec->alloc[0].actor);
+	bufftrack_actor_put(rec->alloc[1].actor);
+	bufftrack_actor_put(rec->prev_end.actor);
+	bufftrack_actor_put(rec->end.actor);
+	call_rcu(&rec->rcu, record_free_rcu);
+	bufftrack_share_put(share);
+}
+
+/* bufftrack_prev_generation - of the life before, 0 where that is not known */
+u64 bufftrack_prev_generation(const struct bt_record *rec)
+{
+	return rec->prev_delta ? rec->generation - rec->prev_delta : 0;
+}
+
+/* The next generation of a record: from its block, or the first of a new one. */
+void bufftrack_generation_next(struct bt_record *rec)
+{
+	u64 prev = rec->generation;
+
+	rec->generation++;
+	if (!(rec->generation & (BT_GEN_BLOCK - 1)) || !prev) {
+		rec->generation = atomic64_inc_return(&bt_last_block) * BT_GEN_BLOCK + 1;
+		if (prev)
+			rec->bits |= BT_RECORD_REBASED;
+	}
+	/* A previous one too far away is as one that is not known. */
+	if (prev && rec->generation - prev <= U32_MAX)
+		rec->prev_delta = rec->generation - prev;
+	else
+		rec->prev_delta = 0;
+}
+
+/* ---- init ----------------------------------------------------------------- */
+
+int __init bufftrack_records_init(void)
+{
+	get_random_bytes(bufftrack_hash_secret, sizeof(bufftrack_hash_secret));
+	bt_record_cache = KMEM_CACHE(bt_record, SLAB_ACCOUNT);
+	return bt_record_cache ? 0 : -ENOMEM;
+}
+
+void bufftrack_records_exit(void)
+{
+	/* Evicted records come back by RCU. */
+	rcu_barrier();
+	kmem_cache_destroy(bt_record_cache);
+}
