@@ -63,34 +63,9 @@ static bool actor_is_current(const struct bt_actor *actor)
 	       same_comm(actor->comm, current->comm);
 }
 
-/**
- * bufftrack_actor_get() - the current task as an actor
- * @client: whose cache to use
- *
- * The cache holds one actor a slot, chosen by the tid: threads of a pool, whose
- * tids follow each other, do not meet. It pins its actors until the client
- * closes.
- *
- * It has no lock. The xchg() is a full barrier: it pairs with rcu_dereference(), so
- * that who finds an actor finds it complete, and nothing of it changes after that.
- * Of two threads that fill a slot at once each gets the other's or an older actor
- * out, once, and drops the slot's reference to it. Its memory stays for those under
- * RCU who have yet to take a reference, which they only get while there is one.
- *
- * Return: a reference, or NULL for want of memory. May sleep.
- */
-struct bt_actor *bufftrack_actor_get(struct bt_client *client)
+static noinline struct bt_actor *actor_fill(struct bt_actor __rcu **slot)
 {
-	struct bt_actor __rcu **slot = &client->actors[current->pid & (BT_ACTOR_SLOTS - 1)];
 	struct bt_actor *actor, *old;
-
-	rcu_read_lock();
-	actor = rcu_dereference(*slot);
-	if (actor && actor_is_current(actor) && refcount_inc_not_zero(&actor->refs)) {
-		rcu_read_unlock();
-		return actor;
-	}
-	rcu_read_unlock();
 
 	actor = bufftrack_actor_new();
 	if (!actor)
@@ -99,6 +74,35 @@ struct bt_actor *bufftrack_actor_get(struct bt_client *client)
 	old = unrcu_pointer(xchg(slot, RCU_INITIALIZER(actor)));
 	bufftrack_actor_put(old);
 	return actor;
+}
+
+/*
+ * A reference to the current task as an actor, or NULL for want of memory.
+ *
+ * The client's cache holds one actor a slot, chosen by the tid: threads of a pool,
+ * whose tids follow each other, do not meet. It pins its actors until the client
+ * closes.
+ *
+ * It has no lock. The xchg() is a full barrier: it pairs with rcu_dereference_sched(),
+ * so that who finds an actor finds it complete, and nothing of it changes after that.
+ * Of two threads that fill a slot at once each gets the other's or an older actor
+ * out, once, and drops the slot's reference to it. Its memory stays for those under
+ * RCU who have yet to take a reference, which they only get while there is one. (A
+ * section of the _sched kind is a count, where the other is a call.)
+ */
+static __always_inline struct bt_actor *actor_get(struct bt_client *client)
+{
+	struct bt_actor __rcu **slot = &client->actors[current->pid & (BT_ACTOR_SLOTS - 1)];
+	struct bt_actor *actor;
+
+	rcu_read_lock_sched();
+	actor = rcu_dereference_sched(*slot);
+	if (likely(actor && actor_is_current(actor) && refcount_inc_not_zero(&actor->refs))) {
+		rcu_read_unlock_sched();
+		return actor;
+	}
+	rcu_read_unlock_sched();
+	return actor_fill(slot);
 }
 
 /* bufftrack_actor_exited - whether the actor's process is gone; RCU keeps the task, we the pid */
@@ -112,11 +116,11 @@ bool bufftrack_actor_exited(const struct bt_actor *actor)
 	return gone;
 }
 
-/* bufftrack_caller_init - the current task as a caller, or -ENOMEM */
+/* bufftrack_caller_init - the current task as a caller, or -ENOMEM; may sleep */
 int bufftrack_caller_init(struct bt_caller *caller, struct bt_client *client)
 {
 	caller->client = client;
-	caller->actor = bufftrack_actor_get(client);
+	caller->actor = actor_get(client);
 	caller->refs = 1;
 	caller->now = ktime_get_ns();
 	caller->tally.space = NULL;

@@ -72,7 +72,7 @@ static struct bt_hold *hold_add(struct bt_record *rec, struct bt_attach *attach,
 	struct bt_more_hold *more = *spare, **end = &rec->more;
 
 	if (!rec->first.attach) {
-		bt_hold_init(&rec->first, attach, shard, false);
+		bt_hold_init(&rec->first, attach, shard, 0, false);
 		return &rec->first;
 	}
 	*spare = NULL;
@@ -81,7 +81,7 @@ static struct bt_hold *hold_add(struct bt_record *rec, struct bt_attach *attach,
 	while (*end)
 		end = &(*end)->next;
 	*end = more;
-	bt_hold_init(&more->hold, attach, shard, true);
+	bt_hold_init(&more->hold, attach, shard, 0, true);
 	return &more->hold;
 }
 
@@ -104,8 +104,7 @@ static __always_inline void life_take(struct bt_record *rec, struct bt_caller *c
 				      unsigned int shard, struct bufftrack_op *op)
 {
 	bt_life_begin(rec, caller, space, op, shard);
-	bt_hold_init(&rec->first, attach, shard, false);
-	rec->first.count = 1;
+	bt_hold_init(&rec->first, attach, shard, 1, false);
 	rec->refs = 1;
 	op->generation = rec->generation;
 	op->refs = 1;

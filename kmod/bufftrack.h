@@ -112,7 +112,6 @@ struct bt_when {
 	struct bt_actor *actor;
 };
 
-struct bt_actor *bufftrack_actor_get(struct bt_client *client);
 struct bt_actor *bufftrack_actor_new(void);
 void bufftrack_actor_free(struct bt_actor *actor);
 bool bufftrack_actor_exited(const struct bt_actor *actor);

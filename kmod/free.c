@@ -211,15 +211,15 @@ static noinline int free_nowhere(struct bt_caller *caller, struct bufftrack_op *
 
 /*
  * The ordinary FREE: of the only reference to a life, which the caller has, and
- * which its user began; with all of what it says of it right.
+ * which its user began; with all of what it says of it right. Only the living have
+ * references, and this one is the first holder's where there is no other.
  */
 static __always_inline bool free_is_last(const struct bt_record *rec,
-					 const struct bt_client *client,
+					 const struct bt_attach *attach,
 					 const struct bt_space *space,
 					 const struct bufftrack_op *op)
 {
-	return rec && rec->state == BUFFTRACK_STATE_LIVE && rec->refs == 1 && rec->first.attach &&
-	       rec->first.attach->client == client && rec->first.count && !rec->more &&
+	return rec && rec->refs == 1 && rec->first.attach == attach && !rec->more &&
 	       rec->space == space && !op->flags && (!op->token || op->token == rec->generation) &&
 	       (!op->size || op->size == rec->size);
 }
@@ -254,10 +254,11 @@ int bufftrack_free(struct bt_caller *caller, struct bufftrack_op *op)
 	shard = &attach->share->table->shards[nr];
 	bt_shard_lock(shard);
 	rec = bt_record_find(attach->share->table, key);
-	if (unlikely(!free_is_last(rec, client, space, op)))
+	if (unlikely(!free_is_last(rec, attach, space, op)))
 		return free_slow(caller, attach, rec, nr, op);
 
-	hlist_del(&rec->first.node);
+	/* Not poisoned: its end comes to lie there. */
+	__hlist_del(&rec->first.node);
 	atomic_dec(&client->held);
 	bt_tally_of(caller, space)->freed++;
 	bt_tally_bytes(caller, -rec->size);

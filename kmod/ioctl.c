@@ -210,8 +210,8 @@ static int do_free(struct bt_client *client, void *buf)
 	return do_op(client, buf, BUFFTRACK_OP_FREE);
 }
 
-static void run_entry(struct bt_caller *caller, struct bufftrack_op *op,
-		      struct bufftrack_batch *batch)
+/* Whether it was a bad one. */
+static __always_inline bool run_entry(struct bt_caller *caller, struct bufftrack_op *op)
 {
 	int err = -EINVAL;
 
@@ -221,9 +221,7 @@ static void run_entry(struct bt_caller *caller, struct bufftrack_op *op,
 	else if (likely(op->op == BUFFTRACK_OP_FREE))
 		err = run_op(caller, op, BUFFTRACK_OP_FREE);
 	op->error = err;
-	batch->done++;
-	if (unlikely(err || op->verdict != BUFFTRACK_OK))
-		batch->bad++;
+	return unlikely(err || op->verdict != BUFFTRACK_OK);
 }
 
 /* Entries of another version than this kernel's: one by one. */
@@ -242,12 +240,12 @@ static int batch_strided(struct bt_caller *caller, struct bufftrack_batch *batch
 			return -EFAULT;
 		clear_answer(&op);
 		op.error = err;
-		batch->done++;
 		batch->bad++;
 	} else {
-		run_entry(caller, &op, batch);
+		batch->bad += run_entry(caller, &op);
 		bufftrack_tally_flush(caller);
 	}
+	batch->done++;
 	return copy_to_user(user, &op, sizeof(op)) ? -EFAULT : 0;
 }
 
@@ -284,12 +282,14 @@ static noinline int batch_chunk(struct bt_caller *caller, struct bufftrack_batch
 	struct bufftrack_op ops[BT_BATCH_CHUNK] BT_UNINIT;
 	void __user *user = u64_to_user_ptr(at);
 	size_t len = nr * sizeof(*ops);
-	unsigned int whole, i;
+	unsigned int whole, bad = 0, i;
 
 	/* Where it faults, the entries before that are carried out. */
 	whole = (len - get_entries(caller, ops, user, len)) / sizeof(*ops);
 	for (i = 0; i < whole; i++)
-		run_entry(caller, &ops[i], batch);
+		bad += run_entry(caller, &ops[i]);
+	batch->done += whole;
+	batch->bad += bad;
 	if (answer_entries(caller, user, ops, whole) || whole < nr)
 		return -EFAULT;
 	return 0;

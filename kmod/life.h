@@ -54,10 +54,10 @@ static inline void bt_when_set(struct bt_when *when, struct bt_caller *caller)
 }
 
 static inline void bt_hold_init(struct bt_hold *hold, struct bt_attach *attach, unsigned int shard,
-				bool more)
+				u32 count, bool more)
 {
 	hold->attach = attach;
-	hold->count = 0;
+	hold->count = count;
 	hold->more = more;
 	hlist_add_head(&hold->node, &attach->holds[shard]);
 }
@@ -77,7 +77,7 @@ static inline int bt_held_inc(struct bt_client *client)
 	return -ENOSPC;
 }
 
-/* A new life on a record that is new or a tombstone; no hold yet. */
+/* A new life on a record that is new or a tombstone; no reference yet: the caller gives it one. */
 static __always_inline void bt_life_begin(struct bt_record *rec, struct bt_caller *caller,
 					  struct bt_space *space, const struct bufftrack_op *op,
 					  unsigned int shard)
@@ -94,16 +94,14 @@ static __always_inline void bt_life_begin(struct bt_record *rec, struct bt_calle
 	else
 		bufftrack_space_change(rec, caller, space);
 	bt_tally_bytes(caller, op->size);
-	bufftrack_generation_next(rec);
+	bt_generation_next(rec);
 	if (likely(rec->lives != U32_MAX))
 		rec->lives++;
 	rec->state = BUFFTRACK_STATE_LIVE;
 	rec->flags = op->flags & (BUFFTRACK_F_SHARED | BUFFTRACK_F_EXCLUSIVE);
 	rec->size = op->size;
 	rec->tag = op->tag;
-	rec->refs = 0;
 	rec->views = 0;
-	rec->first.attach = NULL;
 	rec->more = NULL;
 	bt_when_set(&rec->alloc[bt_slot(rec)], caller);
 }

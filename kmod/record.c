@@ -59,9 +59,12 @@ void bufftrack_table_destroy(struct bt_table *table)
 	rhashtable_destroy(&table->records);
 }
 
-/* For bt_record_find(): the key need not be in memory but for this. */
-struct bt_record *bufftrack_record_find_resizing(struct bt_table *table, struct bt_key key)
+/* For bt_record_find(): only here does the key have to be in memory. */
+struct bt_record *bufftrack_record_find_resizing(struct bt_table *table, u64 buffer, u32 space_id,
+						 u32 hash)
 {
+	struct bt_key key = { .buffer = buffer, .space_id = space_id, .hash = hash };
+
 	return rhashtable_lookup(&table->records, &key, bt_record_params);
 }
 
@@ -123,22 +126,19 @@ u64 bufftrack_prev_generation(const struct bt_record *rec)
 	return rec->prev_delta ? rec->generation - rec->prev_delta : 0;
 }
 
-/* The next generation of a record: from its block, or the first of a new one. */
-void bufftrack_generation_next(struct bt_record *rec)
+/* bufftrack_generation_block - the record's next generation is the first of a new block */
+void bufftrack_generation_block(struct bt_record *rec)
 {
 	u64 prev = rec->generation;
 
-	rec->generation++;
-	if (!(rec->generation & (BT_GEN_BLOCK - 1)) || !prev) {
-		rec->generation = atomic64_inc_return(&bt_last_block) * BT_GEN_BLOCK + 1;
-		if (prev)
-			rec->bits |= BT_RECORD_REBASED;
-	}
+	rec->generation = atomic64_inc_return(&bt_last_block) * BT_GEN_BLOCK + 1;
+	rec->prev_delta = 0;
+	if (!prev)
+		return;
+	rec->bits |= BT_RECORD_REBASED;
 	/* A previous one too far away is as one that is not known. */
-	if (prev && rec->generation - prev <= U32_MAX)
+	if (rec->generation - prev <= U32_MAX)
 		rec->prev_delta = rec->generation - prev;
-	else
-		rec->prev_delta = 0;
 }
 
 /* ---- init ----------------------------------------------------------------- */

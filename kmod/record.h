@@ -44,7 +44,8 @@ static inline void bt_shard_unlock(struct bt_shard *shard)
 		rcu_read_unlock();
 }
 
-struct bt_record *bufftrack_record_find_resizing(struct bt_table *table, struct bt_key key);
+struct bt_record *bufftrack_record_find_resizing(struct bt_table *table, u64 buffer, u32 space_id,
+						 u32 hash);
 
 /*
  * The key's record, or NULL, with the shard's lock held: nobody else brings the key
@@ -65,12 +66,25 @@ static __always_inline struct bt_record *bt_record_find(struct bt_table *table, 
 	smp_rmb();
 	if (likely(!rcu_access_pointer(tbl->future_tbl)))
 		return NULL;
-	return bufftrack_record_find_resizing(table, key);
+	return bufftrack_record_find_resizing(table, key.buffer, key.space_id, key.hash);
 }
 
 struct bt_record *bufftrack_record_new(const struct bt_key *key, gfp_t gfp);
 int bufftrack_record_insert(struct bt_table *table, struct bt_record *rec);
 void bufftrack_record_free(struct bt_record *rec);
-void bufftrack_generation_next(struct bt_record *rec);
+void bufftrack_generation_block(struct bt_record *rec);
+
+/* A life begins: of the record's block the next generation, or the first of another. */
+static inline void bt_generation_next(struct bt_record *rec)
+{
+	u64 next = rec->generation + 1;
+
+	if (unlikely(!rec->generation || !(next & (BT_GEN_BLOCK - 1)))) {
+		bufftrack_generation_block(rec);
+		return;
+	}
+	rec->generation = next;
+	rec->prev_delta = 1;
+}
 
 #endif /* BUFFTRACK_RECORD_H */
