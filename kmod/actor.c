@@ -124,6 +124,7 @@ int bufftrack_caller_init(struct bt_caller *caller, struct bt_client *client)
 	caller->refs = 1;
 	caller->now = ktime_get_ns();
 	caller->tally.space = NULL;
+	caller->nr_spare = 0;
 	return caller->actor ? 0 : -ENOMEM;
 }
 
@@ -131,6 +132,8 @@ int bufftrack_caller_init(struct bt_caller *caller, struct bt_client *client)
 void bufftrack_caller_exit(struct bt_caller *caller)
 {
 	bufftrack_tally_flush(caller);
+	if (unlikely(caller->nr_spare))
+		bufftrack_spares_free(caller);
 	if (refcount_sub_and_test(caller->refs, &caller->actor->refs))
 		bufftrack_actor_free(caller->actor);
 }

@@ -126,7 +126,7 @@ static int alloc_first(struct alloc *alloc, struct bufftrack_op *op, struct spar
 
 	/* Mostly there is one at hand; to wait for it the lock has to go. */
 	if (likely(!rec)) {
-		rec = bufftrack_record_new(&alloc->key, BT_GFP_LOCKED);
+		rec = bufftrack_record_take(alloc->caller, &alloc->key);
 		spare->record = rec;
 	}
 	if (unlikely(!rec)) {

@@ -449,6 +449,9 @@ struct bt_tally {
 	s64 high;
 };
 
+/* Records that a batch allocates at a time. */
+#define BT_SPARES 8
+
 /* A task in a call of one ALLOC or FREE, or of many. */
 struct bt_caller {
 	struct bt_client *client;
@@ -456,6 +459,8 @@ struct bt_caller {
 	u32 refs;			/* of the actor, that are the caller's: 1 or more */
 	u64 now;
 	struct bt_tally tally;
+	unsigned int nr_spare;
+	void *spare[BT_SPARES];		/* records, for the keys that may come */
 };
 
 int bufftrack_caller_init(struct bt_caller *caller, struct bt_client *client);
@@ -470,6 +475,7 @@ int bufftrack_table_init(struct bt_table *table);
 void bufftrack_table_destroy(struct bt_table *table);
 u64 bufftrack_prev_generation(const struct bt_record *rec);
 void bufftrack_record_remove(struct bt_record *rec);
+void bufftrack_spares_free(struct bt_caller *caller);
 
 /* ---- verdicts (alloc.c, free.c, end.c) ------------------------------------ */
 

@@ -94,6 +94,7 @@ static int take_stack(struct bt_caller *caller, const struct bufftrack_op *op,
 	with->refs = 1;
 	with->now = caller->now;
 	with->tally.space = NULL;
+	with->nr_spare = 0;
 	return 0;
 }
 

@@ -76,7 +76,7 @@ int bufftrack_record_insert(struct bt_table *table, struct bt_record *rec)
 
 /* ---- records -------------------------------------------------------------- */
 
-/* Charged to the caller. */
+/* bufftrack_record_new - for a key, or NULL; charged to the current task */
 struct bt_record *bufftrack_record_new(const struct bt_key *key, gfp_t gfp)
 {
 	struct bt_record *rec = kmem_cache_zalloc(bt_record_cache, gfp);
@@ -86,6 +86,32 @@ struct bt_record *bufftrack_record_new(const struct bt_key *key, gfp_t gfp)
 		rec->space_id = key->space_id;
 	}
 	return rec;
+}
+
+/*
+ * bufftrack_record_take - the same under a shard's lock. Of a batch in which a new key
+ * came already more are to be expected: then several are allocated at once.
+ */
+struct bt_record *bufftrack_record_take(struct bt_caller *caller, const struct bt_key *key)
+{
+	struct bt_record *rec;
+
+	if (!caller->nr_spare && caller->tally.space && caller->tally.fresh)
+		caller->nr_spare = kmem_cache_alloc_bulk(
+			bt_record_cache, BT_GFP_LOCKED | __GFP_ZERO, BT_SPARES, caller->spare);
+	if (!caller->nr_spare)
+		return bufftrack_record_new(key, BT_GFP_LOCKED);
+	rec = caller->spare[--caller->nr_spare];
+	rec->buffer = key->buffer;
+	rec->space_id = key->space_id;
+	return rec;
+}
+
+/* bufftrack_spares_free - what the caller's batch did not need */
+void bufftrack_spares_free(struct bt_caller *caller)
+{
+	kmem_cache_free_bulk(bt_record_cache, caller->nr_spare, caller->spare);
+	caller->nr_spare = 0;
 }
 
 /* bufftrack_record_free - one that has never been in a table; NULL is allowed */
