@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What the table's functions take, in nanoseconds, beside the least that they can do with.
+ * What the table's functions take, beside the least that they can do with: in nanoseconds
+ * (../uml), or where the clock counts them in instructions (../run).
  *
  * An object more in the module (BUFFTRACK_BENCH in Kbuild). Who reads the parameter bench
  * waits for it, and gets a line of JSON a row. Rows take turns, so that what else the
@@ -58,6 +59,11 @@ struct bare {
 };
 
 static struct kmem_cache *bare_cache;
+
+/* By what the numbers above are divided: where each instruction counts, few do. */
+static unsigned int bench_divisor = 1;
+module_param(bench_divisor, uint, 0400);
+MODULE_PARM_DESC(bench_divisor, "By which the numbers of pairs and buffers are divided");
 
 static inline u32 bare_key_hashfn(const void *data, u32 len, u32 seed)
 {
@@ -378,7 +384,7 @@ static int row_turn(struct row *row, unsigned int turn)
 		err = place_init(place);
 	if (!err) {
 		begin = ktime_get_ns();
-		err = row->turn(place, row->nr);
+		err = row->turn(place, row->nr / bench_divisor);
 		/* The first turn of all is a warm-up, and the second one takes its place. */
 		row->took[turn ? turn - 1 : 0] = ktime_get_ns() - begin;
 	}
@@ -398,13 +404,13 @@ static int measure(void)
 	if (!err)
 		err = fill(&places[MANY], KEYS_FROM, 1U << KEY_BITS, false);
 	if (!err)
-		err = fill(&places[MANY], OTHER_FROM, LIVE, true);
+		err = fill(&places[MANY], OTHER_FROM, LIVE / bench_divisor, true);
 	/* Both tables are to have grown to their size. */
 	msleep(2000);
 	for (turn = 0; !err && turn <= TURNS; turn++)
 		for (i = 0; !err && i < ARRAY_SIZE(rows); i++)
 			err = row_turn(&rows[i], turn);
-	return err ?: drain(&places[MANY], OTHER_FROM, LIVE);
+	return err ?: drain(&places[MANY], OTHER_FROM, LIVE / bench_divisor);
 }
 
 static int with_places(void)
@@ -465,16 +471,21 @@ static u64 tenths(u64 took, unsigned int nr)
 
 static int bench_get(char *buffer, const struct kernel_param *kp)
 {
-	int err = bench(), at = 0;
 	struct row *row;
 	u64 best, median;
+	unsigned int nr;
+	int err, at = 0;
 
+	if (!bench_divisor || bench_divisor > FRESH)
+		return -EINVAL;
+	err = bench();
 	if (err)
 		return err;
 	for (row = rows; row < rows + ARRAY_SIZE(rows); row++) {
 		sort(row->took, TURNS, sizeof(row->took[0]), cmp_u64, NULL);
-		best = tenths(row->took[0], row->nr);
-		median = tenths((row->took[TURNS / 2 - 1] + row->took[TURNS / 2]) / 2, row->nr);
+		nr = row->nr / bench_divisor;
+		best = tenths(row->took[0], nr);
+		median = tenths((row->took[TURNS / 2 - 1] + row->took[TURNS / 2]) / 2, nr);
 		at += sysfs_emit_at(buffer, at,
 				    "{\"name\":\"%s\",\"best\":%llu.%llu,\"median\":%llu.%llu,"
 				    "\"bare\":\"%s\"}\n",
