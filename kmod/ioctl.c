@@ -123,7 +123,7 @@ static int check_free(const struct bufftrack_op *op)
 /* With a stack: its actor is the call's own. */
 static noinline int judge_at(struct bt_caller *caller, struct bufftrack_op *op, u32 kind)
 {
-	struct bt_caller with;
+	struct bt_caller with BT_UNINIT;
 	int err;
 
 	err = take_stack(caller, op, &with);
@@ -187,7 +187,7 @@ static __always_inline int run_op(struct bt_caller *caller, struct bufftrack_op 
 
 static __always_inline int do_op(struct bt_client *client, struct bufftrack_op *op, u32 kind)
 {
-	struct bt_caller caller;
+	struct bt_caller caller BT_UNINIT;
 	int err;
 
 	clear_answer(op);
