@@ -71,17 +71,13 @@ static struct bt_hold *hold_add(struct bt_record *rec, struct bt_attach *attach,
 {
 	struct bt_more_hold *more = *spare, **end = &rec->more;
 
-	if (!rec->first.attach) {
-		bt_hold_init(&rec->first, attach, shard, 0, false);
-		return &rec->first;
-	}
 	*spare = NULL;
 	more->record = rec;
 	more->next = NULL;
 	while (*end)
 		end = &(*end)->next;
 	*end = more;
-	bt_hold_init(&more->hold, attach, shard, 0, true);
+	bt_hold_init(&more->hold, attach, shard, 0, 0);
 	return &more->hold;
 }
 
@@ -98,22 +94,10 @@ static void count_shared(struct bt_client *client, struct bt_stats *part)
 	bt_stats_add(&client->stats, shared, 1);
 }
 
-/* A life on a record that is new or dead, with the caller's first hold. */
-static __always_inline void life_take(struct bt_record *rec, struct bt_caller *caller,
-				      struct bt_attach *attach, struct bt_space *space,
-				      unsigned int shard, struct bufftrack_op *op)
+static noinline void life_begin(struct bt_record *rec, struct alloc *alloc, struct bufftrack_op *op)
 {
-	bt_life_begin(rec, caller, space, op, shard);
-	bt_hold_init(&rec->first, attach, shard, 1, false);
-	rec->refs = 1;
-	op->generation = rec->generation;
-	op->refs = 1;
-}
-
-static noinline void life_take_slow(struct bt_record *rec, struct alloc *alloc,
-				    struct bufftrack_op *op)
-{
-	life_take(rec, alloc->caller, alloc->attach, alloc->space, alloc->shard_nr, op);
+	bt_life_begin(rec, alloc->caller, alloc->attach, alloc->space, alloc->shard_nr,
+		      rec->generation, op);
 }
 
 /* A key that is not known: the record that was allocated comes into the table. */
@@ -142,7 +126,7 @@ static int alloc_first(struct alloc *alloc, struct bufftrack_op *op, struct spar
 		return -EBUSY;
 	}
 	spare->record = NULL;
-	life_take_slow(rec, alloc, op);
+	life_begin(rec, alloc, op);
 	*new = rec;
 	return 0;
 }
@@ -155,11 +139,11 @@ static int alloc_more(struct alloc *alloc, struct bt_record *rec, struct bufftra
 	struct bt_hold *hold = bufftrack_hold_find(rec, client);
 	int err;
 
-	if (!hold && rec->first.attach && !spare->hold) {
+	if (!hold && !spare->hold) {
 		spare->need_hold = true;
 		return -EAGAIN;
 	}
-	if (rec->refs == U32_MAX)
+	if (rec->first.refs == U32_MAX)
 		return -EOVERFLOW;
 	if (!hold || !hold->count) {
 		err = bt_held_inc(client);
@@ -173,7 +157,7 @@ static int alloc_more(struct alloc *alloc, struct bt_record *rec, struct bufftra
 		hold = hold_add(rec, alloc->attach, alloc->shard_nr, &spare->hold);
 	if (!hold->count++)
 		hold_begins(hold, rec);
-	rec->refs++;
+	rec->first.refs++;
 	count_shared(client, alloc->space->stats);
 	return 0;
 }
@@ -195,7 +179,7 @@ static int alloc_missed(struct alloc *alloc, struct bt_record *rec, struct bufft
 	}
 	op->verdict = BUFFTRACK_MISSED_FREE;
 	bufftrack_life_end(rec, alloc->caller, BUFFTRACK_STATE_MISSED, alloc->shard_nr);
-	life_take_slow(rec, alloc, op);
+	life_begin(rec, alloc, op);
 	return 0;
 }
 
@@ -230,7 +214,7 @@ static int alloc_locked(struct alloc *alloc, struct bt_record *rec, struct bufft
 	} else if (rec->state != BUFFTRACK_STATE_LIVE) {
 		err = bt_held_inc(caller->client);
 		if (!err)
-			life_take_slow(rec, alloc, op);
+			life_begin(rec, alloc, op);
 	} else if (op->flags & BUFFTRACK_F_EXCLUSIVE) {
 		/* What was not freed is then the life before. */
 		named = BT_NAMED_PREV;
@@ -408,7 +392,7 @@ int bufftrack_alloc(struct bt_caller *caller, struct bufftrack_op *op)
 	if (unlikely(!rec || rec->state == BUFFTRACK_STATE_LIVE || op->flags & BUFFTRACK_F_VIEW ||
 		     bt_held_inc(client)))
 		return alloc_slow(caller, attach, space, rec, op);
-	life_take(rec, caller, attach, space, nr, op);
+	bt_life_begin(rec, caller, attach, space, nr, true, op);
 	if (tracepoint_enabled(bufftrack_alloc))
 		bufftrack_report_use(caller, rec, op, true);
 	bt_shard_unlock(shard);

@@ -368,7 +368,7 @@ struct bt_hold {
 	struct bt_attach *attach;
 	struct hlist_node node;		/* bt_attach.holds */
 	u32 count;
-	bool more;			/* it is a bt_more_hold's */
+	u32 refs;			/* of the life, in its record's; else 0 */
 };
 
 struct bt_more_hold {
@@ -377,8 +377,8 @@ struct bt_more_hold {
 	struct bt_more_hold *next;	/* in the order of the first hold */
 };
 
-#define BT_RECORD_SLOT		0x01	/* which of alloc[] is this life's */
-#define BT_RECORD_REBASED	0x02	/* it had an earlier block of generations */
+/* The most that fits: with U32_MAX lives, or more. */
+#define BT_MAX_BLOCKS	((1U << 22) - 1)
 
 /*
  * One key: its live or last life, and what is to be known of the life before.
@@ -389,20 +389,19 @@ struct bt_record {
 	struct rhash_head node;
 	u64 buffer;
 	u32 space_id;
-	u8 state;			/* enum bufftrack_state; NONE: evicted */
-	u8 prev_state;
-	u8 flags;			/* BUFFTRACK_F_* of the first ALLOC */
-	u8 bits;			/* BT_RECORD_* */
-	u64 generation;
+	u32 state : 3;			/* enum bufftrack_state; NONE: evicted */
+	u32 prev_state : 3;
+	u32 flags : 2;			/* EXCLUSIVE, SHARED, of the first ALLOC */
+	u32 slot : 1;			/* which of alloc[] is this life's */
+	u32 blocks : 22;		/* of generations, that were all this key's */
+	u64 generation;			/* 0: no life yet */
 	struct bt_space *space;		/* the allocating user's; its share pinned */
 	u64 size;
 	u32 prev_delta;			/* generation - the previous one's */
-	u32 refs;
-	u32 lives;
 	u32 frees;
 	union {
 		struct {		/* live */
-			struct bt_hold first;	/* attach NULL: none */
+			struct bt_hold first;
 			struct bt_more_hold *more;
 		};
 		struct {		/* dead */
@@ -419,19 +418,20 @@ struct bt_record {
 	struct bt_when prev_end;
 };
 
-static inline unsigned int bt_slot(const struct bt_record *rec)
-{
-	return rec->bits & BT_RECORD_SLOT;
-}
-
 static inline const struct bt_when *bt_alloc_of(const struct bt_record *rec)
 {
-	return &rec->alloc[bt_slot(rec)];
+	return &rec->alloc[rec->slot];
 }
 
 static inline const struct bt_when *bt_prev_alloc_of(const struct bt_record *rec)
 {
-	return &rec->alloc[!bt_slot(rec)];
+	return &rec->alloc[!rec->slot];
+}
+
+/* The sum of the holds' counts. A life ends when it comes to 0. */
+static inline u32 bt_refs(const struct bt_record *rec)
+{
+	return rec->state == BUFFTRACK_STATE_LIVE ? rec->first.refs : 0;
 }
 
 /* ---- callers (actor.c), and what they count in (count.c) ------------------ */
@@ -474,6 +474,7 @@ void bufftrack_records_exit(void);
 int bufftrack_table_init(struct bt_table *table);
 void bufftrack_table_destroy(struct bt_table *table);
 u64 bufftrack_prev_generation(const struct bt_record *rec);
+u32 bufftrack_lives(const struct bt_record *rec);
 void bufftrack_record_remove(struct bt_record *rec);
 void bufftrack_spares_free(struct bt_caller *caller);
 

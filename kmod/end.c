@@ -12,9 +12,9 @@
 
 static struct bt_record *hold_record(struct bt_hold *hold)
 {
-	if (hold->more)
-		return container_of(hold, struct bt_more_hold, hold)->record;
-	return container_of(hold, struct bt_record, first);
+	if (hold->refs)
+		return container_of(hold, struct bt_record, first);
+	return container_of(hold, struct bt_more_hold, hold)->record;
 }
 
 /* Drops up to a chunk of the attach's holds in one shard; how many it leaked. */
@@ -32,7 +32,7 @@ static unsigned int close_chunk(struct bt_attach *attach, unsigned int nr, struc
 			break;
 		rec = hold_record(hold);
 		count = hold->count;
-		rec->refs -= count;
+		rec->first.refs -= count;
 		if (count) {
 			leaks++;
 			bufftrack_count_verdict(client, bt_attach_stats(attach, rec->space_id),
@@ -40,7 +40,7 @@ static unsigned int close_chunk(struct bt_attach *attach, unsigned int nr, struc
 			bufftrack_report_leak(client, attach->share, rec, count);
 		}
 		bufftrack_hold_remove(rec, hold);
-		if (!rec->refs)
+		if (!rec->first.refs)
 			bufftrack_life_end(rec, caller, BUFFTRACK_STATE_EXITED, nr);
 	}
 	return leaks;

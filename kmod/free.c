@@ -27,7 +27,7 @@ static enum bt_named name_life(const struct bt_table *table, const struct bt_rec
 	if (token / BT_GEN_BLOCK == rec->generation / BT_GEN_BLOCK)
 		return BT_NAMED_OLDER;
 	/* An earlier block: perhaps this record's, or a forgotten one's. */
-	if ((rec->bits & BT_RECORD_REBASED) || table_lost(table))
+	if (rec->blocks > 1 || table_lost(table))
 		return BT_NAMED_OLDER;
 	return BT_NAMED_NEVER;
 }
@@ -52,7 +52,7 @@ static struct bt_hold *hold_oldest(struct bt_record *rec)
 {
 	struct bt_more_hold *more;
 
-	if (rec->first.attach && rec->first.count)
+	if (rec->first.count)
 		return &rec->first;
 	for (more = rec->more; more; more = more->next)
 		if (more->hold.count)
@@ -98,7 +98,7 @@ static u32 free_info(const struct bt_table *table, const struct bt_record *rec, 
 	if (rec ? named == BT_NAMED_OLDER : lost)
 		info |= BUFFTRACK_INFO_HISTORY_LOST;
 	/* Certain: a token proves it, or the key has had this one life only. */
-	if (!rec || token ? info : rec->lives > 1 || lost)
+	if (!rec || token ? info : bufftrack_lives(rec) > 1 || lost)
 		info |= BUFFTRACK_INFO_PROBABLE;
 	return info;
 }
@@ -146,12 +146,12 @@ static void free_locked(struct bt_caller *caller, struct bt_share *share, struct
 
 	if (!--hold->count)
 		bufftrack_hold_ends(hold, rec);
-	rec->refs--;
+	rec->first.refs--;
 	if (op->size && op->size != rec->size) {
 		op->verdict = BUFFTRACK_SIZE_MISMATCH;
 		bufftrack_report_bad(caller, share, rec, BT_NAMED_LAST, op, bad);
 	}
-	if (!rec->refs)
+	if (!rec->first.refs)
 		bufftrack_life_end(rec, caller, BUFFTRACK_STATE_FREED, shard);
 	count_dropped(client, part);
 good:
@@ -211,17 +211,17 @@ static noinline int free_nowhere(struct bt_caller *caller, struct bufftrack_op *
 
 /*
  * The ordinary FREE: of the only reference to a life, which the caller has, and
- * which its user began; with all of what it says of it right. Only the living have
- * references, and this one is the first holder's where there is no other.
+ * which its user began; with all of what it says of it right. It is the first
+ * holder's where there is no other.
  */
 static __always_inline bool free_is_last(const struct bt_record *rec,
 					 const struct bt_attach *attach,
 					 const struct bt_space *space,
 					 const struct bufftrack_op *op)
 {
-	return rec && rec->refs == 1 && rec->first.attach == attach && !rec->more &&
-	       rec->space == space && !op->flags && (!op->token || op->token == rec->generation) &&
-	       (!op->size || op->size == rec->size);
+	return rec && rec->state == BUFFTRACK_STATE_LIVE && rec->first.refs == 1 &&
+	       rec->first.attach == attach && !rec->more && rec->space == space && !op->flags &&
+	       (!op->token || op->token == rec->generation) && (!op->size || op->size == rec->size);
 }
 
 /**

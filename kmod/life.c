@@ -8,11 +8,12 @@
 
 /* ---- holds ---------------------------------------------------------------- */
 
+/* bufftrack_hold_find - the client's hold on a life, or NULL; @rec is live */
 struct bt_hold *bufftrack_hold_find(struct bt_record *rec, const struct bt_client *client)
 {
 	struct bt_more_hold *more;
 
-	if (rec->first.attach && rec->first.attach->client == client)
+	if (rec->first.attach->client == client)
 		return &rec->first;
 	for (more = rec->more; more; more = more->next)
 		if (more->hold.attach->client == client)
@@ -111,5 +112,5 @@ void bufftrack_answer(struct bufftrack_op *op, const struct bt_client *client,
 	    !bufftrack_may_see(NULL))
 		return;
 	op->generation = rec->generation;
-	op->refs = rec->refs;
+	op->refs = bt_refs(rec);
 }

@@ -54,11 +54,11 @@ static inline void bt_when_set(struct bt_when *when, struct bt_caller *caller)
 }
 
 static inline void bt_hold_init(struct bt_hold *hold, struct bt_attach *attach, unsigned int shard,
-				u32 count, bool more)
+				u32 count, u32 refs)
 {
 	hold->attach = attach;
 	hold->count = count;
-	hold->more = more;
+	hold->refs = refs;
 	hlist_add_head(&hold->node, &attach->holds[shard]);
 }
 
@@ -77,17 +77,20 @@ static inline int bt_held_inc(struct bt_client *client)
 	return -ENOSPC;
 }
 
-/* A new life on a record that is new or a tombstone; no reference yet: the caller gives it one. */
+/*
+ * A new life, with the caller's reference, on a record that is new or, where @again, a
+ * tombstone.
+ */
 static __always_inline void bt_life_begin(struct bt_record *rec, struct bt_caller *caller,
-					  struct bt_space *space, const struct bufftrack_op *op,
-					  unsigned int shard)
+					  struct bt_attach *attach, struct bt_space *space,
+					  unsigned int shard, bool again, struct bufftrack_op *op)
 {
-	if (likely(rec->lives)) {
+	if (again) {
 		bt_tomb_del(rec, shard);
 		bt_actor_take_back(caller, rec->prev_end.actor);
 		rec->prev_end = rec->end;
 		rec->prev_state = rec->state;
-		rec->bits ^= BT_RECORD_SLOT;
+		rec->slot = !rec->slot;
 	}
 	if (likely(rec->space == space))
 		bt_tally_of(caller, space)->revived++;
@@ -95,22 +98,22 @@ static __always_inline void bt_life_begin(struct bt_record *rec, struct bt_calle
 		bufftrack_space_change(rec, caller, space);
 	bt_tally_bytes(caller, op->size);
 	bt_generation_next(rec);
-	if (likely(rec->lives != U32_MAX))
-		rec->lives++;
 	rec->state = BUFFTRACK_STATE_LIVE;
-	rec->flags = op->flags & (BUFFTRACK_F_SHARED | BUFFTRACK_F_EXCLUSIVE);
+	rec->flags = op->flags;
 	rec->size = op->size;
 	rec->tag = op->tag;
 	rec->views = 0;
 	rec->more = NULL;
-	bt_when_set(&rec->alloc[bt_slot(rec)], caller);
+	bt_when_set(&rec->alloc[rec->slot], caller);
+	bt_hold_init(&rec->first, attach, shard, 1, 1);
+	op->generation = rec->generation;
+	op->refs = 1;
 }
 
 /* Its holds are gone: it has its end where it had them. */
 static inline void bt_life_over(struct bt_record *rec, struct bt_caller *caller,
 				enum bufftrack_state state, unsigned int shard)
 {
-	rec->refs = 0;
 	rec->state = state;
 	rec->end.time = caller->now;
 	rec->end.actor = bt_actor_give(caller);

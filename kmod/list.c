@@ -49,7 +49,7 @@ static bool held_by(const struct bt_record *rec, u64 id)
 {
 	const struct bt_more_hold *more;
 
-	if (rec->first.attach && rec->first.count && rec->first.attach->client->id == id)
+	if (rec->first.count && rec->first.attach->client->id == id)
 		return true;
 	for (more = rec->more; more; more = more->next)
 		if (more->hold.count && more->hold.attach->client->id == id)
@@ -62,7 +62,7 @@ static u64 oldest_holder(const struct list_ctx *ctx, const struct bt_record *rec
 	const struct bt_client *client = NULL;
 	const struct bt_more_hold *more;
 
-	if (rec->first.attach && rec->first.count)
+	if (rec->first.count)
 		client = rec->first.attach->client;
 	for (more = rec->more; more && !client; more = more->next)
 		if (more->hold.count)
@@ -106,10 +106,10 @@ static void fill_life(const struct list_ctx *ctx, struct bufftrack_life *to,
 		.generation = rec->generation,
 		.space = rec->space_id,
 		.state = rec->state,
-		.refs = rec->refs,
+		.refs = bt_refs(rec),
 		.views = rec->views,
 		.flags = rec->flags,
-		.lives = rec->lives,
+		.lives = bufftrack_lives(rec),
 		.frees = rec->frees,
 		.refused = rec->refused,
 		.prev_state = rec->prev_state,

@@ -152,6 +152,16 @@ u64 bufftrack_prev_generation(const struct bt_record *rec)
 	return rec->prev_delta ? rec->generation - rec->prev_delta : 0;
 }
 
+/* bufftrack_lives - how many it had: a block is used up before the next; at most U32_MAX */
+u32 bufftrack_lives(const struct bt_record *rec)
+{
+	u32 of_last = rec->generation & (BT_GEN_BLOCK - 1);
+
+	if (rec->blocks == BT_MAX_BLOCKS)
+		return U32_MAX;
+	return rec->blocks ? (rec->blocks - 1) * (BT_GEN_BLOCK - 1) + of_last : 0;
+}
+
 /* bufftrack_generation_block - the record's next generation is the first of a new block */
 void bufftrack_generation_block(struct bt_record *rec)
 {
@@ -159,9 +169,10 @@ void bufftrack_generation_block(struct bt_record *rec)
 
 	rec->generation = atomic64_inc_return(&bt_last_block) * BT_GEN_BLOCK + 1;
 	rec->prev_delta = 0;
+	if (rec->blocks < BT_MAX_BLOCKS)
+		rec->blocks++;
 	if (!prev)
 		return;
-	rec->bits |= BT_RECORD_REBASED;
 	/* A previous one too far away is as one that is not known. */
 	if (rec->generation - prev <= U32_MAX)
 		rec->prev_delta = rec->generation - prev;

@@ -80,7 +80,7 @@ static inline void bt_generation_next(struct bt_record *rec)
 {
 	u64 next = rec->generation + 1;
 
-	if (unlikely(!rec->generation || !(next & (BT_GEN_BLOCK - 1)))) {
+	if (unlikely(!rec->blocks || !(next & (BT_GEN_BLOCK - 1)))) {
 		bufftrack_generation_block(rec);
 		return;
 	}

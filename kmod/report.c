@@ -98,8 +98,8 @@ static void fill_record(struct bt_bad *bad, const struct bt_record *rec)
 	bad->size = rec->size;
 	bad->tag = rec->tag;
 	bad->generation = rec->generation;
-	bad->refs = rec->refs;
-	bad->lives = rec->lives;
+	bad->refs = bt_refs(rec);
+	bad->lives = bufftrack_lives(rec);
 	bad->frees = rec->frees;
 }
 
@@ -119,7 +119,7 @@ void bufftrack_report_use(const struct bt_caller *caller, const struct bt_record
 		.client = caller->client->id,
 		.space = op->space,
 		.flags = op->flags,
-		.refs = rec->refs,
+		.refs = bt_refs(rec),
 		.views = rec->views,
 	};
 

@@ -25,22 +25,22 @@ static void refs_never_wrap(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, rec);
 	before = bufftrack_test_stat(test, t->other);
 
-	rec->refs = U32_MAX;
+	rec->first.refs = U32_MAX;
 	op = ALLOC(t->client, 1);
 	KUNIT_EXPECT_EQ(test, op.error, -EOVERFLOW);
 	/* Of one who does not hold it: no hold is left, and no place is taken. */
 	op = ALLOC(t->other, 1);
 	KUNIT_EXPECT_EQ(test, op.error, -EOVERFLOW);
-	KUNIT_EXPECT_EQ(test, rec->refs, U32_MAX);
+	KUNIT_EXPECT_EQ(test, rec->first.refs, U32_MAX);
 	KUNIT_EXPECT_EQ(test, rec->first.count, 1U);
 	KUNIT_EXPECT_NULL(test, rec->more);
 	after = bufftrack_test_stat(test, t->other);
 	KUNIT_EXPECT_MEMEQ(test, &before, &after, sizeof(before));
 
 	/* One less, and there is room for one. */
-	rec->refs = U32_MAX - 1;
+	rec->first.refs = U32_MAX - 1;
 	EXPECT_ANSWER(ALLOC(t->client, 1), OK, U32_MAX);
-	rec->refs = 2;
+	rec->first.refs = 2;
 	EXPECT_ANSWER(FREE(t->client, 1), OK, 1);
 	EXPECT_ANSWER(FREE(t->client, 1), OK, 0);
 	EXPECT_ANSWER(FREE(t->client, 1), DOUBLE_FREE, 0);
@@ -75,13 +75,13 @@ static void tallies_saturate(struct kunit *test)
 	ALLOC(t->client, 1);
 	rec = bufftrack_test_record(test, t->client, 1);
 	KUNIT_ASSERT_NOT_NULL(test, rec);
-	rec->lives = U32_MAX;
+	rec->blocks = BT_MAX_BLOCKS;
 	rec->frees = U32_MAX;
 	rec->refused = U32_MAX;
 	EXPECT_ANSWER(FREE(t->client, 1), OK, 0);
 	EXPECT_ANSWER(FREE(t->client, 1), DOUBLE_FREE, 0);
 	EXPECT_ANSWER(ALLOC(t->client, 1), OK, 1);
-	KUNIT_EXPECT_EQ(test, rec->lives, U32_MAX);
+	KUNIT_EXPECT_EQ(test, bufftrack_lives(rec), U32_MAX);
 	KUNIT_EXPECT_EQ(test, rec->frees, U32_MAX);
 	KUNIT_EXPECT_EQ(test, rec->refused, U32_MAX);
 }
@@ -152,7 +152,7 @@ static void generations_of_a_key(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, bufftrack_prev_generation(rec), first + i - 1);
 		FREE(t->client, 1);
 	}
-	KUNIT_EXPECT_EQ(test, rec->bits & BT_RECORD_REBASED, 0);
+	KUNIT_EXPECT_EQ(test, (u32)rec->blocks, 1U);
 }
 
 /* All that a block has, and the step into the next one. */
@@ -173,14 +173,15 @@ static void a_block_is_used_up(struct kunit *test)
 		next = ALLOC(t->client, 1).generation;
 	}
 	KUNIT_EXPECT_EQ(test, next, first + BT_GEN_BLOCK - 2);
-	KUNIT_EXPECT_EQ(test, rec->bits & BT_RECORD_REBASED, 0);
+	KUNIT_EXPECT_EQ(test, (u32)rec->blocks, 1U);
 	KUNIT_EXPECT_LT(test, next, last);
 
 	FREE(t->client, 1);
 	next = ALLOC(t->client, 1).generation;
 	KUNIT_EXPECT_GT(test, next, last);
 	KUNIT_EXPECT_EQ(test, next & (BT_GEN_BLOCK - 1), 1ULL);
-	KUNIT_EXPECT_TRUE(test, rec->bits & BT_RECORD_REBASED);
+	KUNIT_EXPECT_EQ(test, (u32)rec->blocks, 2U);
+	KUNIT_EXPECT_EQ(test, bufftrack_lives(rec), (u32)BT_GEN_BLOCK);
 	/* The life before is known across the step. */
 	KUNIT_EXPECT_EQ(test, bufftrack_prev_generation(rec), first + BT_GEN_BLOCK - 2);
 
@@ -264,7 +265,7 @@ static void tokens(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, op.info, want->info);
 	KUNIT_EXPECT_EQ(test, op.generation, base + 4);
 	/* A refused one changes nothing but its own count. */
-	KUNIT_EXPECT_EQ(test, rec->state,
+	KUNIT_EXPECT_EQ(test, (u32)rec->state,
 			want->live && want->verdict != BUFFTRACK_OK ? BUFFTRACK_STATE_LIVE
 								    : BUFFTRACK_STATE_FREED);
 	/* The first FREE of all, of a key not known yet, had no record to count in. */
@@ -304,14 +305,14 @@ static void holds_keep_their_order(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rec->first.count, 1U);
 	KUNIT_EXPECT_PTR_EQ(test, rec->more->hold.attach->client, third);
 	KUNIT_EXPECT_NULL(test, rec->more->next);
-	KUNIT_EXPECT_EQ(test, rec->refs, 2U);
+	KUNIT_EXPECT_EQ(test, rec->first.refs, 2U);
 	/* It is the moved hold that its own client's list has. */
 	bufftrack_test_close(&t->other);
 	KUNIT_EXPECT_PTR_EQ(test, rec->first.attach->client, third);
 	KUNIT_EXPECT_NULL(test, rec->more);
-	KUNIT_EXPECT_EQ(test, rec->state, BUFFTRACK_STATE_LIVE);
+	KUNIT_EXPECT_EQ(test, (u32)rec->state, BUFFTRACK_STATE_LIVE);
 	EXPECT_ANSWER(FREE(third, 1), OK, 0);
-	KUNIT_EXPECT_EQ(test, rec->state, BUFFTRACK_STATE_FREED);
+	KUNIT_EXPECT_EQ(test, (u32)rec->state, BUFFTRACK_STATE_FREED);
 out:
 	bufftrack_test_close(&third);
 }
@@ -374,8 +375,8 @@ static void a_close_drops_all_holds(struct kunit *test)
 
 	rec = bufftrack_test_record(test, t->other, 2);
 	KUNIT_ASSERT_NOT_NULL(test, rec);
-	KUNIT_EXPECT_EQ(test, rec->state, BUFFTRACK_STATE_LIVE);
-	KUNIT_EXPECT_EQ(test, rec->refs, 1U);
+	KUNIT_EXPECT_EQ(test, (u32)rec->state, BUFFTRACK_STATE_LIVE);
+	KUNIT_EXPECT_EQ(test, rec->first.refs, 1U);
 	EXPECT_ANSWER(FREE(t->other, 0), DOUBLE_FREE, 0);
 	EXPECT_ANSWER(FREE(t->other, 1), FREE_AFTER_EXIT, 0);
 	EXPECT_ANSWER(FREE(t->other, 2), OK, 0);
@@ -395,7 +396,7 @@ static void a_missed_free(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, op.generation, token + 1);
 	rec = bufftrack_test_record(test, t->client, 1);
 	KUNIT_ASSERT_NOT_NULL(test, rec);
-	KUNIT_EXPECT_EQ(test, rec->prev_state, BUFFTRACK_STATE_MISSED);
+	KUNIT_EXPECT_EQ(test, (u32)rec->prev_state, BUFFTRACK_STATE_MISSED);
 	KUNIT_EXPECT_EQ(test, rec->size, 128ULL);
 	KUNIT_EXPECT_NULL(test, rec->more);
 	KUNIT_EXPECT_EQ(test, atomic_read(&t->client->held), 1);
