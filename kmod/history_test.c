@@ -95,8 +95,7 @@ static void hints(struct kunit *test)
 		tail = &tombs->list.first;
 		last = 0;
 		n = 0;
-		hlist_for_each_entry(rec, &tombs->list, tomb)
-		{
+		hlist_for_each_entry(rec, &tombs->list, tomb) {
 			KUNIT_EXPECT_PTR_EQ(test, rec->tomb.pprev, tail);
 			tail = &rec->tomb.next;
 			KUNIT_EXPECT_GT(test, rec->ended_seq, last);
