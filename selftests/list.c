@@ -334,6 +334,44 @@ TEST_F(list, a_key_that_lives_again)
 		EXPECT_EQ(1, seen[i]);
 }
 
+/* A client whose own keys a walk has come to closes: the next one's are met, all of them. */
+TEST_F(list, a_private_client_that_closes)
+{
+	const unsigned int nr = 40, before = 20;
+	struct bufftrack_life life;
+	struct bufftrack_list list = of_device(self->device);
+	unsigned int i, seen[80] = { 0 };
+	int one, two;
+
+	one = bt_open_as(BUFFTRACK_CLIENT_PRIVATE);
+	two = bt_open_as(BUFFTRACK_CLIENT_PRIVATE);
+	ASSERT_LE(0, one);
+	ASSERT_LE(0, two);
+	for (i = 0; i < nr; i++) {
+		ASSERT_EQ(0, alloc_in(one, self->device, 0, i));
+		ASSERT_EQ(0, alloc_in(two, self->device, 0, nr + i));
+	}
+	for (i = 0;; i++) {
+		if (i == before)
+			ASSERT_EQ(0, close(one));
+		list.entries = (uintptr_t)&life;
+		list.nr = 1;
+		list.entry_size = sizeof(life);
+		ASSERT_EQ(0, bt_ioctl(self->fd, BUFFTRACK_IOC_LIST, &list));
+		if (!list.nr)
+			break;
+		ASSERT_GT(2 * nr, life.buffer);
+		/* Those of the first come first. */
+		EXPECT_EQ(i >= before, life.buffer >= nr);
+		seen[life.buffer]++;
+	}
+	EXPECT_EQ(before + nr, i);
+	for (i = nr; i < 2 * nr; i++)
+		EXPECT_EQ(1, seen[i])
+			TH_LOG("life %u", i);
+	close(two);
+}
+
 /* Any cursor is a place to go on from, or an error; never more than that. */
 TEST_F(list, a_cursor_from_nowhere)
 {

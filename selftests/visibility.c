@@ -179,6 +179,31 @@ TEST_F(visibility, of_a_life_that_both_hold)
 	}
 }
 
+/* His is the life; that a client of root's is the one who holds it is not for him. */
+TEST_F(visibility, of_a_life_that_another_holds)
+{
+	const __u64 roots = bt_client_id(self->fd);
+
+	IN_A_CHILD {
+		int fd;
+
+		ASSERT_EQ(0, bt_become(self->bob));
+		fd = bt_open();
+		ASSERT_LE(0, fd);
+		ASSERT_EQ(0, ALLOC(fd, 3));
+		ASSERT_EQ(0, ALLOC(self->fd, 3));
+		ASSERT_EQ(0, bt_life(fd, self->device, 0, 3, &self->life));
+		EXPECT_EQ(bt_client_id(fd), self->life.client);
+		ASSERT_EQ(0, FREE(fd, 3));
+		ASSERT_EQ(0, bt_life(fd, self->device, 0, 3, &self->life));
+		EXPECT_EQ(BUFFTRACK_STATE_LIVE, (int)self->life.state);
+		EXPECT_EQ(1, self->life.refs);
+		EXPECT_EQ(0, self->life.client);
+	}
+	ASSERT_EQ(0, bt_life(self->fd, self->device, 0, 3, &self->life));
+	EXPECT_EQ(roots, self->life.client);
+}
+
 /* A key that was hers, and is now his: of her life there is the time, not who it was. */
 TEST_F(visibility, of_the_life_before)
 {
