@@ -5,6 +5,10 @@
 
 #include "fail.h"
 
+/* Some hundred loads, of a module that may be built to count */
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT 1200
+
 #define SIZE		4096
 #define LOAD_MOST	100000	/* no load has as many allocations */
 #define KMEMLEAK	DEBUGFS "kmemleak"
