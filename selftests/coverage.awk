@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # Reads lcov's tracefile; prints a line a file and their sum, and then each line
-# that was not met, in runs, with its reason. -v left=FILE has these: a file of
-# kmod/, a regular expression for the line's function, and the reason, by tabs;
-# "*" is any file. Exit status 1 below 95 % of the lines.
+# that was not met, in runs, with its reason. -v left=FILE has these: a regular
+# expression for the line's function, and the reason, by a tab. No two functions
+# of kmod/ have one name. Exit status 1 below 95 % of the lines.
 
 function percent(part, whole)
 {
@@ -15,10 +15,10 @@ function row(name, lines, hit, branches, taken)
 		branches, taken, percent(taken, branches)
 }
 
-function reason(file, fn,    i)
+function reason(fn,    i)
 {
 	for (i = 1; i <= reasons; i++)
-		if ((of[i] == "*" || of[i] == file) && fn ~ "^(" functions[i] ")$") {
+		if (fn ~ "^(" functions[i] ")$") {
 			used[i] = 1
 			return why[i]
 		}
@@ -30,13 +30,12 @@ BEGIN {
 	while ((getline line <left) > 0) {
 		if (line ~ /^(#|$)/)
 			continue
-		if (split(line, part, "\t") != 3) {
-			print "coverage.left: not three columns: " line
-			exit 2
+		if (split(line, part, "\t") != 2) {
+			print "coverage.left: not two columns: " line
+			exit bad = 2
 		}
-		of[++reasons] = part[1]
-		functions[reasons] = part[2]
-		why[reasons] = part[3]
+		functions[++reasons] = part[1]
+		why[reasons] = part[2]
 	}
 	FS = "[:,]"
 	printf "%-22s %6s %6s %8s %8s %6s %8s\n", "file", "lines", "met", "", "branches",
@@ -77,6 +76,8 @@ $1 == "end_of_record" {
 }
 
 END {
+	if (bad)
+		exit bad
 	row("kmod/", lines, hit, branches, taken)
 	print ""
 	for (i = 1; i <= misses; i++) {
@@ -91,7 +92,7 @@ END {
 		}
 		line = text[missed_line[i]]
 		sub(/^[ \t]+/, "", line)
-		because = reason(missed_file[i], missed_in[i])
+		because = reason(missed_in[i])
 		if (because != "") {
 			explained++
 			count[because]++
@@ -104,7 +105,7 @@ END {
 		printf "not met, %d lines: %s\n    %s\n", count[because], because, places[because]
 	for (i = 1; i <= reasons; i++)
 		if (!used[i])
-			printf "coverage.left: met by now: %s %s\n", of[i], functions[i]
+			printf "coverage.left: met by now: %s\n", functions[i]
 	printf "\n%s of the lines of kmod/ are met, %s of the branches; of %d lines that are not, %d have a reason\n",
 		percent(hit, lines), percent(taken, branches), misses, explained
 	exit hit < 0.95 * lines
