@@ -9,6 +9,7 @@
 #define DEBUGFS	"/sys/kernel/debug/"
 
 static int fail_fd = -1;
+static int fail_on_fd = -1;
 
 /* For this thread. A negative errno where the kernel cannot. */
 static inline int fail_open(void)
@@ -29,6 +30,27 @@ static inline bool fail_can(void)
 	       !bt_write(DEBUGFS "failslab/ignore-gfp-wait", "N") &&
 	       !bt_write(DEBUGFS "fail_page_alloc/min-order", "20") &&
 	       !access(DEBUGFS "fail_usercopy", X_OK);
+}
+
+/*
+ * One failure is got over by whatever tries again, as an xarray does. Slabs can go on to
+ * fail after the nth: while a fail-nth is counted down this has no say.
+ */
+static inline int fail_on_open(void)
+{
+	fail_on_fd = open("/proc/thread-self/make-it-fail", O_RDWR | O_CLOEXEC);
+	if (fail_on_fd < 0)
+		return -errno;
+	return bt_write(DEBUGFS "failslab/task-filter", "Y") ?:
+	       bt_write(DEBUGFS "failslab/times", "-1") ?:
+	       bt_write(DEBUGFS "failslab/probability", "100");
+}
+
+/* Of this thread: on before fail_arm(), off after fail_disarm(); neither has a slab. */
+static inline void fail_on(bool on)
+{
+	if (pwrite(fail_on_fd, on ? "1" : "0", 1, 0) != 1)
+		abort();
 }
 
 static inline void fail_arm(unsigned int nth)

@@ -8,6 +8,7 @@
  * unloaded (selftests/guest), and here: a device has to go with its clients.
  */
 #include <linux/securebits.h>
+#include <sched.h>
 #include <sys/prctl.h>
 
 #include "fail.h"
@@ -490,6 +491,7 @@ CALL(stack, a_stack, do_stack, 5);
 FIXTURE_SETUP(fail)
 {
 	ASSERT_EQ(0, fail_open());
+	ASSERT_EQ(0, fail_on_open());
 	self->call.watch = bt_open();
 	ASSERT_LE(0, self->call.watch);
 	self->call.fd = -1;
@@ -501,7 +503,9 @@ FIXTURE_SETUP(fail)
 
 FIXTURE_TEARDOWN(fail)
 {
+	bt_parameter("history", self->history, NULL);
 	close(self->call.watch);
+	close(fail_on_fd);
 	close(fail_fd);
 }
 
@@ -569,14 +573,22 @@ static bool has_stack(const struct snapshot *snapshot, __u64 alloc, __u64 end)
 	return !alloc && !end;
 }
 
-TEST_F(fail, each)
+/*
+ * One fault, or with @on that one and all that come after it. Then a tombstone would give
+ * way to a new record, and so there are none.
+ */
+static void sweep(struct __test_metadata *_metadata, FIXTURE_DATA(fail) *self,
+		  const FIXTURE_VARIANT(fail) *variant, bool on)
 {
 	struct call *call = &self->call;
+	const unsigned long history = on ? 0 : self->history;
+	const __u64 ended = on ? 0 : variant->end;
 	unsigned int nth, met = 0, lost_some = 0;
 	__u64 failed, lost;
 	bool injected = true, told = true;
 	int rc;
 
+	ASSERT_EQ(0, bt_parameter("history", history, NULL));
 	/* Undisturbed; and once more, so that nothing comes for the first time. */
 	for (nth = 0; nth < 2; nth++) {
 		ASSERT_EQ(0, begin(call, variant->prepare, &self->before));
@@ -586,8 +598,8 @@ TEST_F(fail, each)
 		if (!nth)
 			self->want = self->seen;
 		EXPECT_STREQ("", outcome_diff(&self->want, &self->seen));
-		EXPECT_TRUE(has_stack(&self->after, variant->alloc, variant->end));
-		ASSERT_EQ(0, end(call, self->history));
+		EXPECT_TRUE(has_stack(&self->after, variant->alloc, ended));
+		ASSERT_EQ(0, end(call, history));
 	}
 
 	for (nth = 1; injected; nth++) {
@@ -595,9 +607,11 @@ TEST_F(fail, each)
 		ASSERT_EQ(0, begin(call, variant->prepare, &self->before));
 		failed = losses(call->watch, false);
 		lost = losses(call->watch, true);
+		fail_on(on);
 		fail_arm(nth);
 		rc = variant->call(call);
 		injected = fail_disarm();
+		fail_on(false);
 		met += injected;
 		failed = losses(call->watch, false) - failed;
 		lost = losses(call->watch, true) - lost;
@@ -634,20 +648,31 @@ TEST_F(fail, each)
 			}
 			EXPECT_OUTCOME(nth);
 		}
-		EXPECT_EQ(!lost || (!variant->alloc && !variant->end),
-			  has_stack(&self->after, variant->alloc, variant->end))
+		EXPECT_EQ(!lost || (!variant->alloc && !ended),
+			  has_stack(&self->after, variant->alloc, ended))
 			TH_LOG("fault %u: %llu stacks lost", nth,
 			       (unsigned long long)lost);
-		ASSERT_EQ(0, end(call, self->history));
+		ASSERT_EQ(0, end(call, history));
 	}
 	EXPECT_LE(variant->least, met)
 		TH_LOG("%u faults", met);
-	EXPECT_EQ(!variant->least, !met)
+	/* Without its tombstone a key needs a record. */
+	EXPECT_TRUE(on || !variant->least == !met)
 		TH_LOG("%u faults", met);
 	if (variant->stack)
 		EXPECT_LE(1U, lost_some);
 	if (variant->changes)
 		EXPECT_FALSE(told);
+}
+
+TEST_F(fail, each)
+{
+	sweep(_metadata, self, variant, false);
+}
+
+TEST_F(fail, each_and_all_after_it)
+{
+	sweep(_metadata, self, variant, true);
 }
 
 /* ---- a batch: each entry has its own errno ------------------------------- */
@@ -824,6 +849,7 @@ FIXTURE(fail_file) {
 FIXTURE_SETUP(fail_file)
 {
 	ASSERT_EQ(0, fail_open());
+	ASSERT_EQ(0, fail_on_open());
 	self->watch = bt_open();
 	ASSERT_LE(0, self->watch);
 }
@@ -831,26 +857,39 @@ FIXTURE_SETUP(fail_file)
 FIXTURE_TEARDOWN(fail_file)
 {
 	close(self->watch);
+	close(fail_on_fd);
 	close(fail_fd);
 }
 
 /* Each time by another user, whom the module has not seen yet: with all our rights. */
-TEST_F(fail_file, open)
+static void open_sweep(struct __test_metadata *_metadata, FIXTURE_DATA(fail_file) *self,
+		       bool on)
 {
 	const int secure = SECBIT_NO_SETUID_FIXUP;
 	unsigned int nth, met = 0;
-	bool injected = true;
+	bool injected = true, last;
 	int fd, rc;
 
 	ASSERT_EQ(0, prctl(PR_SET_SECUREBITS, secure));
 	for (nth = 1; injected; nth++) {
 		ASSERT_GT(MOST, nth);
 		ASSERT_EQ(0, seteuid(BT_UID + nth));
+		/* Of 64 clients in a row one needs a new node in the list of them. */
+		while (on) {
+			fd = bt_open();
+			ASSERT_LE(0, fd);
+			last = bt_client_id(fd) % 64 == 63;
+			close(fd);
+			if (last)
+				break;
+		}
 		ASSERT_EQ(0, snapshot_take(self->watch, 0, 0, 0, &self->before));
+		fail_on(on);
 		fail_arm(nth);
 		fd = bt_open();
 		rc = fd < 0 ? -errno : 0;
 		injected = fail_disarm();
+		fail_on(false);
 		met += injected;
 		if (rc) {
 			EXPECT_TRUE(injected);
@@ -875,6 +914,16 @@ TEST_F(fail_file, open)
 	/* Client, opener, user and its place in the list of clients, by the least */
 	EXPECT_LE(5, met)
 		TH_LOG("%u faults", met);
+}
+
+TEST_F(fail_file, open)
+{
+	open_sweep(_metadata, self, false);
+}
+
+TEST_F(fail_file, open_and_all_after_it)
+{
+	open_sweep(_metadata, self, true);
 }
 
 /* A client with three lives, one held twice and one by others, too: 3 leaks. */
@@ -950,6 +999,232 @@ TEST_F(fail_file, exit)
 		ASSERT_NE(0, id);
 		EXPECT_LEFT(id, device);
 	}
+}
+
+/* ---- a table that cannot grow -------------------------------------------- */
+
+#define NEW_KEYS	100
+
+/*
+ * A table grows by a worker, and at once where that has not come by the time it is full.
+ * It cannot come here: it is this CPU's, which a FIFO task does not give up before it
+ * sleeps, or has had it for a second. So one of the faults is that of the larger table.
+ */
+static int keep_the_cpu(bool keep)
+{
+	const struct sched_param priority = { .sched_priority = keep };
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET(0, &cpus);
+	return sched_setaffinity(0, sizeof(cpus), &cpus) ?:
+	       sched_setscheduler(0, keep ? SCHED_FIFO : SCHED_OTHER, &priority);
+}
+
+/* The entry waits for it, and is carried out. */
+TEST_F(fail_file, no_larger_table_of_records)
+{
+	static struct bufftrack_op ops[NEW_KEYS];
+	struct bufftrack_batch batch;
+	unsigned int nth, i;
+	unsigned long history;
+	bool injected = true;
+	__u64 device;
+	int fd, rc;
+
+	/* So that the devices go */
+	ASSERT_EQ(0, bt_parameter("history", 0, &history));
+	ASSERT_EQ(0, keep_the_cpu(true));
+	for (nth = 1; injected; nth++) {
+		ASSERT_GT(MOST, nth);
+		device = bt_device();
+		fd = bt_open();
+		ASSERT_EQ(0, bt_call(fd, BUFFTRACK_IOC_ALLOC, SIZE, device, NEW_KEYS,
+				     &self->op));
+		for (i = 0; i < NEW_KEYS; i++)
+			ops[i] = (struct bufftrack_op) {
+				.op = BUFFTRACK_OP_ALLOC, .device = device, .buffer = i,
+				.size = SIZE,
+			};
+		fail_arm(nth);
+		rc = bt_batch(fd, ops, NEW_KEYS, &batch);
+		injected = fail_disarm();
+		ASSERT_EQ(0, bt_stat(self->watch, BUFFTRACK_STAT_DEVICE, device, 0, &self->stat));
+		if (!rc) {
+			EXPECT_EQ(NEW_KEYS, batch.done);
+			/* Nothing of it cannot be tried once more. */
+			EXPECT_EQ(0, batch.bad)
+				TH_LOG("fault %u", nth);
+			EXPECT_EQ(1 + NEW_KEYS, self->stat.live);
+		} else {
+			EXPECT_TRUE(injected);
+			EXPECT_EQ(-EFAULT, rc);
+			EXPECT_TRUE(self->stat.live == 1 || self->stat.live == 1 + NEW_KEYS)
+				TH_LOG("fault %u: %llu live", nth,
+				       (unsigned long long)self->stat.live);
+		}
+		close(fd);
+	}
+	ASSERT_EQ(0, bt_parameter("history", history, NULL));
+	/* The records, be it several at a time */
+	EXPECT_LE(10, nth);
+}
+
+static unsigned int count_devices(int fd)
+{
+	struct bufftrack_stat stat = {
+		.scope = BUFFTRACK_STAT_DEVICE, .flags = BUFFTRACK_STAT_NEXT,
+	};
+	unsigned int nr = 0;
+
+	while (!bt_ioctl(fd, BUFFTRACK_IOC_STAT, &stat))
+		nr++;
+	return nr;
+}
+
+/*
+ * The device is not made, and nothing is in the way of the next ALLOC of it. The table's
+ * size is a power of 2, of which only so much is known: that it has room for these.
+ */
+TEST_F(fail_file, no_larger_table_of_devices)
+{
+	unsigned int nr, size, nth, failed;
+	struct bufftrack_stat before;
+	__u64 device, client;
+	int fd, rc;
+
+	fd = bt_open();
+	ASSERT_LE(0, fd);
+	client = bt_client_id(fd);
+	nr = count_devices(self->watch);
+	for (size = 64; size < nr; size *= 2)
+		;
+	ASSERT_GE(256, size);
+	for (; size <= 256; size *= 2) {
+		ASSERT_EQ(0, keep_the_cpu(false));
+		/* It is full where there is one more than it has buckets. */
+		for (; nr <= size; nr++) {
+			/* The worker is called beyond that. */
+			if (nr >= size / 4 * 3)
+				ASSERT_EQ(0, keep_the_cpu(true));
+			ASSERT_EQ(0, bt_call(fd, BUFFTRACK_IOC_ALLOC, SIZE, bt_device(), 1,
+					     &self->op));
+		}
+		failed = 0;
+		device = bt_device();
+		ASSERT_EQ(0, bt_stat(self->watch, BUFFTRACK_STAT_CLIENT, client, 0, &before));
+		for (nth = 1;; nth++, failed++) {
+			ASSERT_GT(MOST, nth);
+			fail_on(true);
+			fail_arm(nth);
+			rc = bt_call(fd, BUFFTRACK_IOC_ALLOC, SIZE, device, 1, &self->op);
+			fail_disarm();
+			fail_on(false);
+			if (!rc)
+				break;
+			EXPECT_EQ(-ENOMEM, rc);
+			ASSERT_EQ(0, bt_stat(self->watch, BUFFTRACK_STAT_CLIENT, client, 0,
+					     &self->stat));
+			EXPECT_EQ(before.live, self->stat.live);
+			EXPECT_EQ(before.allocs, self->stat.allocs);
+		}
+		EXPECT_EQ(1, self->op.refs);
+		nr++;
+		ASSERT_EQ(0, bt_stat(self->watch, BUFFTRACK_STAT_DEVICE, device, 0, &self->stat));
+		EXPECT_EQ(1, self->stat.live);
+		EXPECT_EQ(nr, count_devices(self->watch));
+		/* Device, share, attach, record, by the least */
+		EXPECT_LE(4, failed);
+	}
+	close(fd);
+}
+
+#define IN_A_ROW	80	/* more than a table has room for at first */
+
+/* The stack is lost, and the call it came with goes on: on a tombstone it needs no memory. */
+TEST_F(fail_file, no_larger_table_of_stacks)
+{
+	static __u64 frame;
+	const __u64 device = bt_device();
+	unsigned int i, nth, lost = 0;
+	__u64 before;
+	int fd;
+
+	fd = bt_open();
+	ASSERT_LE(0, fd);
+	for (i = 0; i < IN_A_ROW; i++) {
+		ASSERT_EQ(0, bt_call(fd, BUFFTRACK_IOC_ALLOC, SIZE, device, i, &self->op));
+		ASSERT_EQ(0, bt_call(fd, BUFFTRACK_IOC_FREE, 0, device, i, &self->op));
+	}
+	ASSERT_EQ(0, keep_the_cpu(true));
+	before = losses(self->watch, true);
+	for (i = 0; i < IN_A_ROW; i++) {
+		for (nth = 1;; nth++) {
+			ASSERT_GT(MOST, nth);
+			frame = (uintptr_t)losses + i;
+			self->op = (struct bufftrack_op) {
+				.device = device, .buffer = i, .size = SIZE,
+				.stack = (uintptr_t)&frame, .stack_depth = 1,
+			};
+			fail_on(true);
+			fail_arm(nth);
+			/* The first fault is that of the copy of the stack. */
+			if (bt_alloc(fd, &self->op))
+				self->op.refs = 0;
+			fail_disarm();
+			fail_on(false);
+			if (!self->op.refs)
+				continue;
+			EXPECT_EQ(1, self->op.refs);
+			ASSERT_EQ(0, bt_life(self->watch, device, 0, i, &self->life));
+			if (self->life.alloc.stack_id)
+				break;
+			lost++;
+			ASSERT_EQ(0, bt_call(fd, BUFFTRACK_IOC_FREE, 0, device, i, &self->op));
+		}
+	}
+	EXPECT_EQ(before + lost, losses(self->watch, true));
+	EXPECT_LE(3 * IN_A_ROW, lost);
+	close(fd);
+}
+
+/* ---- tombstones give way ------------------------------------------------- */
+
+/* So often an allocation of a record fails; then there is memory again. */
+TEST_F(fail_file, a_record_in_place_of_a_tombstone)
+{
+	struct bufftrack_op op;
+	unsigned int times, made = 0;
+	char text[16];
+	__u64 device;
+	int fd, rc;
+
+	fd = bt_open();
+	ASSERT_LE(0, fd);
+	for (times = 1; times < 8; times++) {
+		device = bt_device();
+		ASSERT_EQ(0, bt_call(fd, BUFFTRACK_IOC_ALLOC, SIZE, device, 1, &op));
+		ASSERT_EQ(0, bt_call(fd, BUFFTRACK_IOC_FREE, 0, device, 1, &op));
+		snprintf(text, sizeof(text), "%u", times);
+		ASSERT_EQ(0, bt_write(DEBUGFS "failslab/times", text));
+		fail_on(true);
+		fail_arm(1);
+		rc = bt_call(fd, BUFFTRACK_IOC_ALLOC, SIZE, device, 2, &self->op);
+		fail_disarm();
+		fail_on(false);
+		EXPECT_TRUE(!rc || rc == -ENOMEM);
+		ASSERT_EQ(0, bt_stat(self->watch, BUFFTRACK_STAT_DEVICE, device, 0, &self->stat));
+		EXPECT_EQ(!rc, self->stat.live);
+		EXPECT_EQ(1, self->stat.evicted + self->stat.history);
+		made += !rc && self->stat.evicted;
+		/* What was known of the other key is gone, and that is said. */
+		EXPECT_EQ(self->stat.evicted ? -BUFFTRACK_UNKNOWN_FREE : -BUFFTRACK_DOUBLE_FREE,
+			  bt_call(fd, BUFFTRACK_IOC_FREE, 0, device, 1, &op));
+		EXPECT_EQ(!!self->stat.evicted, !!(op.info & BUFFTRACK_INFO_HISTORY_LOST));
+	}
+	ASSERT_EQ(0, bt_write(DEBUGFS "failslab/times", "-1"));
+	EXPECT_LE(1, made);
+	close(fd);
 }
 
 int main(int argc, char **argv)
