@@ -183,7 +183,8 @@ int bufftrack_client_set(struct bt_client *client, struct bufftrack_client *arg)
 
 /*
  * An attach keeps its device, and so the serial, for as long as it is there: until
- * the client closes, with no call under way. So no lock is needed to look for it.
+ * the client closes, with no call under way. So no lock is needed to look for it:
+ * xa_store() in attach_create() publishes it complete.
  */
 static struct bt_attach *attach_find(struct bt_client *client, u64 id)
 {

@@ -207,6 +207,10 @@ static struct bt_device *device_create(u64 id, struct bt_user *creator)
 	struct bt_device *device;
 	int err;
 
+	/*
+	 * The count goes up under the lock, and down without it after the device has left
+	 * its table: it is never too low. The limit may change at any time: before or after.
+	 */
 	if (atomic_inc_return(&creator->devices) > READ_ONCE(bufftrack_max_devices)) {
 		err = -ENOSPC;
 		goto dec;
@@ -237,7 +241,7 @@ static struct bt_device *device_create(u64 id, struct bt_user *creator)
 
 	bt_last_serial++;
 	refcount_inc(&creator->refs);
-	/* Its place is there: storing it needs no memory. */
+	/* Its place is there: storing it needs no memory. Walks find it complete. */
 	xa_store(&bt_devices_serial, device->serial, device, GFP_NOWAIT);
 	return device;
 release:

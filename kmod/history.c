@@ -103,6 +103,7 @@ void bufftrack_history_shrink(struct bt_share *share)
 
 /* ---- memory pressure ------------------------------------------------------ */
 
+/* Without the locks: tombs_nr is atomic, and a sum of many moments is as good a guess as any. */
 static bool count_share(struct bt_share *share, void *arg)
 {
 	*(unsigned long *)arg += atomic_read(&share->tombs_nr);

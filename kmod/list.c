@@ -143,6 +143,11 @@ static int list_table(struct list_ctx *ctx, struct bt_table *table, struct bt_po
 			rec = bufftrack_table_next(table, pos);
 			if (IS_ERR_OR_NULL(rec))
 				break;
+			/*
+			 * The key, which never changes, tells the shard; all else is under
+			 * its lock. RCU keeps the memory until then, and state NONE tells
+			 * what was evicted meanwhile (bufftrack_record_remove()).
+			 */
 			shard = &table->shards[bt_shard_nr(bt_hash(rec->buffer, rec->space_id))];
 			spin_lock(&shard->lock);
 			if (wanted(ctx, rec))

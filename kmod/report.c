@@ -298,6 +298,7 @@ static bool log_wanted(struct bt_client *client, const struct bt_bad *bad)
  */
 void bufftrack_report_after(struct bt_client *client, const struct bt_bad *bad)
 {
+	/* Neither the parameter nor the flags need a lock: what is read here, once, decides. */
 	unsigned int on_error = READ_ONCE(bufftrack_on_error);
 
 	if (bad->verdict < BUFFTRACK_MISSED_FREE) {
@@ -334,6 +335,7 @@ void bufftrack_report_close(struct bt_client *client, u64 leaks)
 	struct bt_who by = {};
 
 	fill_who(&by, client->opener, 0);
+	/* The name without client->lock: its file has gone, and STAT only reads. */
 	trace_bufftrack_client_close(client->id, &by, client->name, leaks);
 	/* One who opens and closes again and again is not to fill the log so. */
 	if (unsaid && __ratelimit(&client->user->log))

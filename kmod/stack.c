@@ -384,6 +384,7 @@ static struct bt_stack *stack_new(struct bt_user *user, const struct stack_key *
 	int err;
 	u32 i;
 
+	/* Of two at once for the last place both may be refused, never both let in. */
 	if ((unsigned int)atomic_inc_return(&user->stacks) > READ_ONCE(bufftrack_max_stacks)) {
 		err = -ENOSPC;
 		goto dec;
@@ -508,6 +509,7 @@ struct bt_actor *bufftrack_stack_actor(const struct bt_actor *base, struct bt_st
 again:
 	spin_lock(&stack->lock);
 	list_for_each_entry(actor, &stack->actors, node) {
+		/* One without references is here until bufftrack_stack_forget() has the lock. */
 		if (actor->tid == base->tid && uid_eq(actor->uid, base->uid) &&
 		    !memcmp(actor->comm, base->comm, sizeof(base->comm)) &&
 		    refcount_inc_not_zero(&actor->refs))
@@ -582,6 +584,7 @@ int bufftrack_stack(struct bufftrack_stack *arg)
 	u64 to = arg->frames;
 	int err = 0;
 
+	/* xa_store() in stack_intern() publishes it complete, its frames included. */
 	rcu_read_lock();
 	stack = xa_load(&bt_stacks_id, arg->stack_id);
 	if (stack && !refcount_inc_not_zero(&stack->refs))

@@ -54,7 +54,8 @@ static bool place_before(const struct place *a, const struct place *b)
  * table's chain, whose entries are judged by their place like any others, and has
  * missed nothing of the old one. New entries come at the head, behind the walk:
  * they are none that were there from the beginning. What leaves the table keeps
- * its way to the next, and for RCU's readers its memory.
+ * its way to the next, and for RCU's readers its memory. No lock: a record's key and
+ * a bucket table's size are written before they are published, and never again.
  */
 static struct bt_record *part_next(struct rhashtable *ht, struct bucket_table *tbl,
 				   unsigned int bits, u32 part, const struct place *after)
