@@ -52,6 +52,13 @@ function show(line)
 	printed++
 }
 
+function end_of_race(	i)
+{
+	if (ours) for (i = 0; i < held; i++) show(report[i])
+	found += ours
+	race = 0
+}
+
 {
 	sub(/\r$/, "")
 	# An injected failure may make the allocator print its stack: that stack is asked for.
@@ -61,17 +68,15 @@ function show(line)
 	if (injected && /Call Trace:/) { injected = 0; bad = 0 }
 	else bad = trouble($0) && !harmless($0)
 
-	# A race elsewhere in a strict kernel is not ours: wait for our name in the report.
+	# A race elsewhere in a strict kernel is not ours: wait for a function of ours in the
+	# report. The tool is called as the module is, but not with brackets.
 	if (/BUG: KCSAN: /) { race = 1; ours = 0; held = 0 }
 	if (race) {
-		if (/bufftrack/) ours = 1
+		if (/\[bufftrack\]/) ours = 1
 		report[held++] = $0
-		if (/==========/ && held > 1 || held > 100) {
-			if (ours) for (i = 0; i < held; i++) show(report[i])
-			found += ours
-			race = 0
-		}
-		next
+		if (/==========/ && held > 1 || held > 100) end_of_race()
+		# Another CPU may have more to say in between.
+		if (!bad || /BUG: KCSAN: /) next
 	}
 
 	if (bad) {
@@ -86,4 +91,7 @@ function show(line)
 	before[NR % 5] = $0
 }
 
-END { exit !found }
+END {
+	if (race) end_of_race()
+	exit !found
+}
