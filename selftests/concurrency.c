@@ -242,6 +242,76 @@ TEST_F(concurrency, storm_of_exclusive)
 		close(workers[i].fd);
 }
 
+/* Two devices, two spaces of each */
+#define PLACES	4
+
+struct mover {
+	struct worker worker;
+	__u64 devices[2];
+	__u64 pairs[PLACES];
+	__u32 buffer;
+};
+
+static void *storm_of_places(void *data)
+{
+	struct mover *mover = data;
+	struct worker *worker = &mover->worker;
+	struct bufftrack_op op;
+	unsigned int i, place;
+
+	for (i = 0; i < ROUNDS / 8; i++) {
+		place = next(&worker->seed) % PLACES;
+		op = (struct bufftrack_op) {
+			.device = mover->devices[place / 2], .space = place % 2,
+			.buffer = mover->buffer, .size = SIZE,
+		};
+		if (bt_alloc(worker->fd, &op) || op.verdict || op.refs != 1)
+			worker->errors++;
+		op.token = op.generation;
+		if (bt_free(worker->fd, &op) || op.verdict || op.refs)
+			worker->errors++;
+		mover->pairs[place]++;
+	}
+	return NULL;
+}
+
+/* What a client remembers of its latest place is changed by each thread for all. */
+TEST_F(concurrency, storm_in_many_places)
+{
+	struct mover movers[THREADS];
+	__u64 other = bt_device(), pairs;
+	unsigned int i, place;
+
+	for (i = 0; i < THREADS; i++) {
+		movers[i] = (struct mover) {
+			.worker = { .fd = self->fd, .seed = i + 1 },
+			.devices = { self->device, other }, .buffer = i,
+		};
+		ASSERT_EQ(0, pthread_create(&movers[i].worker.thread, NULL,
+					    storm_of_places, &movers[i]));
+	}
+	for (i = 0; i < THREADS; i++) {
+		pthread_join(movers[i].worker.thread, NULL);
+		EXPECT_EQ(0, movers[i].worker.errors);
+	}
+	for (place = 0; place < PLACES; place++) {
+		pairs = 0;
+		for (i = 0; i < THREADS; i++)
+			pairs += movers[i].pairs[place];
+		EXPECT_LT(0, pairs);
+		ASSERT_EQ(0, bt_stat(self->fd, BUFFTRACK_STAT_SPACE,
+				     place / 2 ? other : self->device, place % 2,
+				     &self->stat));
+		EXPECT_EQ(pairs, self->stat.allocs);
+		EXPECT_EQ(pairs, self->stat.frees);
+		EXPECT_EQ(0, self->stat.live);
+		EXPECT_EQ(0, self->stat.bytes);
+		EXPECT_LE(SIZE, self->stat.peak_bytes);
+		EXPECT_GE(THREADS * SIZE, self->stat.peak_bytes);
+		EXPECT_EQ(THREADS, self->stat.history);
+	}
+}
+
 /* Tombstones come, go, and are revived all at once. */
 TEST_F(concurrency, storm_with_little_history)
 {
