@@ -40,7 +40,7 @@ struct bt_actor *bufftrack_actor_new(void)
 	actor->uid = current_euid();
 	actor->pid = get_pid(task_tgid(current));
 	actor->tid = get_pid(task_pid(current));
-	/* Renaming itself, a task can race with this; strscpy() ends the name. */
+	/* Another thread may rename the task meanwhile: a mixture, which strscpy() ends. */
 	strscpy_pad(actor->comm, current->comm, sizeof(actor->comm));
 	return actor;
 }
