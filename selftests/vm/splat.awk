@@ -52,6 +52,13 @@ function show(line)
 	printed++
 }
 
+# A function whose accesses are its caller's
+function on_behalf(name)
+{
+	return name ~ /^_*(mem(cpy|cmp|move|set|chr_inv)|str[a-z]+|sized_strscpy)/ ||
+	       name ~ /^_*(copy_(to|from)_user|rep_movs|list_|refcount_|rhashtable_|xas?_)/
+}
+
 function end_of_race(	i)
 {
 	if (ours) for (i = 0; i < held; i++) show(report[i])
@@ -68,11 +75,16 @@ function end_of_race(	i)
 	if (injected && /Call Trace:/) { injected = 0; bad = 0 }
 	else bad = trouble($0) && !harmless($0)
 
-	# A race elsewhere in a strict kernel is not ours: wait for a function of ours in the
-	# report. The tool is called as the module is, but not with brackets.
-	if (/BUG: KCSAN: /) { race = 1; ours = 0; held = 0 }
+	# A race elsewhere in a strict kernel is not ours, even where a call of ours has led
+	# there (to a page fault, to the allocator): see who made the access.
+	if (/BUG: KCSAN: /) { race = 1; ours = 0; held = 0; accessed = 0 }
 	if (race) {
-		if (/\[bufftrack\]/) ours = 1
+		if (accessed && match($0, /[A-Za-z_][A-Za-z0-9_.]*\+0x/) &&
+		    !on_behalf(substr($0, RSTART, RLENGTH))) {
+			if (/\[bufftrack\]/) ours = 1
+			accessed = 0
+		}
+		if (/ to 0x[0-9a-f]+ of [0-9]+ bytes by /) accessed = 1
 		report[held++] = $0
 		if (/==========/ && held > 1 || held > 100) end_of_race()
 		# Another CPU may have more to say in between.
