@@ -319,8 +319,12 @@ struct bt_client {
 	struct bt_user *user;
 	struct bt_actor *opener;
 	refcount_t refs;		/* the file, and readers of STAT */
-	unsigned int flags;		/* BUFFTRACK_CLIENT_*; written under lock */
-	bool used;
+	/*
+	 * BUFFTRACK_CLIENT_*; written under lock. Read without it as one word: a call
+	 * is judged as before a change, or as after it.
+	 */
+	unsigned int flags;
+	bool used;			/* see bufftrack_client_set() */
 	atomic_t held;			/* lives that it holds */
 	atomic64_t log_suppressed;
 	atomic_t log_unknown;

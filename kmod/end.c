@@ -94,6 +94,7 @@ static u64 table_reset(struct bt_table *table, struct bt_caller *caller)
 		if (!rec)
 			break;
 		if (!IS_ERR(rec)) {
+			/* The key never changes; one that is evicted by now is not LIVE. */
 			nr = bt_shard_nr(bt_hash(rec->buffer, rec->space_id));
 			spin_lock(&table->shards[nr].lock);
 			if (rec->state == BUFFTRACK_STATE_LIVE) {

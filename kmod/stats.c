@@ -65,7 +65,7 @@ void bufftrack_stats_read(const struct bt_stats *stats, struct bufftrack_stat *t
 	/* Before the calls that they are among, so that no fewer of these are seen. */
 	for (i = BUFFTRACK_OK + 1; i < BUFFTRACK_NR_VERDICTS; i++)
 		sum.verdicts[i] = atomic64_read(&stats->verdicts[i]);
-	smp_rmb(); /* count_verdict() */
+	smp_rmb(); /* bufftrack_count_verdict() */
 	for_each_possible_cpu(cpu) {
 		const struct bt_hot *hot = per_cpu_ptr(stats->hot, cpu);
 
@@ -86,7 +86,8 @@ void bufftrack_stats_read(const struct bt_stats *stats, struct bufftrack_stat *t
 	bad_counted = sum.verdicts[BUFFTRACK_MISSED_FREE] + sum.verdicts[BUFFTRACK_SIZE_MISMATCH];
 	sum.verdicts[BUFFTRACK_OK] += sum.allocs + sum.frees - bad_counted;
 	sum.bytes = atomic64_read(&stats->bytes);
-	sum.peak_bytes = atomic64_read(&stats->peak);
+	/* A writer raises it after the sum. */
+	sum.peak_bytes = max_t(s64, atomic64_read(&stats->peak), sum.bytes);
 	stat_sum(to, &sum);
 }
 
@@ -228,7 +229,10 @@ static int stat_device(struct bufftrack_stat *st)
 	return -ENOENT;
 }
 
-/* The lowest space from *@id on that the caller may see of the device. */
+/*
+ * The lowest space from *@id on that the caller may see of the device. Without
+ * spaces_lock: no more than its id is taken.
+ */
 static bool first_space(struct bt_device *device, unsigned long *id)
 {
 	unsigned long best = ULONG_MAX, at;
