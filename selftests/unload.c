@@ -293,6 +293,30 @@ static bool has_text(const char *path, const char *text)
 }
 
 /*
+ * Ends a tracer. bpftrace 0.17 looks for a Ctrl-C in epoll_wait() only, and goes on after
+ * one that came while it was elsewhere: while it waits there, its events open, it gets one
+ * more.
+ */
+static void interrupt(pid_t tracer)
+{
+	char path[64], where[64];
+	siginfo_t info = {};
+	unsigned int i;
+
+	snprintf(path, sizeof(path), "/proc/%d/wchan", tracer);
+	kill(tracer, SIGINT);
+	for (i = 1; i <= 3000 && !info.si_pid; i++) {
+		usleep(100000);
+		waitid(P_PID, tracer, &info, WEXITED | WNOHANG | WNOWAIT);
+		if (!info.si_pid && !(i % 50) && users() &&
+		    !bt_read(path, where, sizeof(where)) && strstr(where, "poll"))
+			kill(tracer, SIGINT);
+	}
+	if (!info.si_pid)
+		kill(tracer, SIGKILL);
+}
+
+/*
  * From the tracer's beginning until its end the module cannot go; then it can, at
  * once. The tracer has written @text by then.
  */
@@ -316,7 +340,7 @@ static void trace_by(struct __test_metadata *_metadata, FIXTURE_DATA(unload) *se
 	EXPECT_EQ(-EWOULDBLOCK, unload());
 	EXPECT_EQ(0, use_it());
 	EXPECT_EQ(-EWOULDBLOCK, unload());
-	ASSERT_EQ(0, kill(tracer, SIGINT));
+	interrupt(tracer);
 	status = bt_reap(tracer);
 	EXPECT_TRUE(!status || status == 128 + SIGINT)
 		TH_LOG("%s: %d", command, status);
@@ -329,7 +353,7 @@ static void trace_by(struct __test_metadata *_metadata, FIXTURE_DATA(unload) *se
 	ASSERT_EQ(0, load(self->module));
 }
 
-TEST_F(unload, with_perf)
+TEST_F_TIMEOUT(unload, with_perf, LONG)
 {
 	unsigned int i;
 
@@ -343,7 +367,7 @@ TEST_F(unload, with_perf)
 	unlink("/tmp/unload.out");
 }
 
-TEST_F(unload, with_bpftrace)
+TEST_F_TIMEOUT(unload, with_bpftrace, LONG)
 {
 	if (!has_program("bpftrace"))
 		SKIP(return, "no bpftrace");
