@@ -531,6 +531,77 @@ TEST_F(concurrency, storm_under_changes)
 	ASSERT_EQ(0, bt_parameter("max_stacks", max_stacks, NULL));
 }
 
+/* One key's lives, each of a size and a tag that belong together */
+static void *change_lives(void *data)
+{
+	struct worker *worker = data;
+	struct bufftrack_op ops[64], *op;
+	struct bufftrack_batch batch;
+	__u64 size = 0, i;
+
+	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
+		memset(ops, 0, sizeof(ops));
+		for (i = 0; i < 64; i++) {
+			op = &ops[i];
+			op->op = i % 2 ? BUFFTRACK_OP_FREE : BUFFTRACK_OP_ALLOC;
+			op->device = worker->device;
+			if (i % 2)
+				continue;
+			op->size = ++size;
+			op->tag = ~size;
+		}
+		if (bt_batch(worker->fd, ops, 64, &batch) || batch.bad)
+			worker->errors++;
+		worker->allocs += 32;
+	}
+	return NULL;
+}
+
+/* What is of two lives at once, or of none */
+static int count_torn(const struct bufftrack_life *life, void *data)
+{
+	struct worker *seen = data;
+	bool live = life->state == BUFFTRACK_STATE_LIVE;
+
+	seen->allocs += live;
+	seen->frees += !live;
+	seen->errors += life->tag != ~life->size || life->refs != live ||
+			!life->alloc.time || !life->end.time != live ||
+			(!live && life->end.time < life->alloc.time) ||
+			life->prev_generation >= life->generation;
+	return 0;
+}
+
+/* However fast it changes, what LIST shows is a life as it was at some time. */
+TEST_F(concurrency, lives_are_whole)
+{
+	struct bufftrack_list filter = {
+		.flags = BUFFTRACK_LIST_DEAD | BUFFTRACK_LIST_DEVICE,
+		.device = self->device,
+	};
+	struct worker writer = { .fd = bt_open(), .device = self->device };
+	struct bufftrack_op op = { .device = self->device, .tag = ~0ULL };
+	struct worker seen = {};
+	unsigned int i;
+
+	ASSERT_LE(0, writer.fd);
+	/* From here on the key has one life, or had one, and is in each LIST once. */
+	ASSERT_EQ(0, bt_alloc(writer.fd, &op));
+	op = (struct bufftrack_op) { .device = self->device };
+	ASSERT_EQ(0, bt_free(writer.fd, &op));
+	stop = false;
+	ASSERT_EQ(0, pthread_create(&writer.thread, NULL, change_lives, &writer));
+	for (i = 0; i < 3000 || !seen.allocs || !seen.frees; i++)
+		ASSERT_EQ(0, bt_walk(self->fd, filter, 1, count_torn, &seen));
+	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+	pthread_join(writer.thread, NULL);
+	close(writer.fd);
+	TH_LOG("%llu lives; seen %llu live, %llu dead", writer.allocs, seen.allocs, seen.frees);
+	EXPECT_EQ(0, writer.errors);
+	EXPECT_EQ(0, seen.errors);
+	EXPECT_EQ(i, seen.allocs + seen.frees);
+}
+
 /* A client with very many holds goes, while another goes on. */
 TEST_F(concurrency, exit_with_many_holds)
 {
