@@ -42,6 +42,7 @@ struct worker {
 	__u64 device;
 	unsigned int seed;
 	__u32 flags;
+	unsigned int keys;
 	pid_t tid;
 	__u64 allocs, frees, errors;
 	__u64 verdicts[16];
@@ -531,7 +532,7 @@ TEST_F(concurrency, storm_under_changes)
 	ASSERT_EQ(0, bt_parameter("max_stacks", max_stacks, NULL));
 }
 
-/* One key's lives, each of a size and a tag that belong together */
+/* Some keys' lives, each of a size and a tag that belong together */
 static void *change_lives(void *data)
 {
 	struct worker *worker = data;
@@ -545,6 +546,7 @@ static void *change_lives(void *data)
 			op = &ops[i];
 			op->op = i % 2 ? BUFFTRACK_OP_FREE : BUFFTRACK_OP_ALLOC;
 			op->device = worker->device;
+			op->buffer = i / 2 % worker->keys;
 			if (i % 2)
 				continue;
 			op->size = ++size;
@@ -579,7 +581,7 @@ TEST_F(concurrency, lives_are_whole)
 		.flags = BUFFTRACK_LIST_DEAD | BUFFTRACK_LIST_DEVICE,
 		.device = self->device,
 	};
-	struct worker writer = { .fd = bt_open(), .device = self->device };
+	struct worker writer = { .fd = bt_open(), .device = self->device, .keys = 1 };
 	struct bufftrack_op op = { .device = self->device, .tag = ~0ULL };
 	struct worker seen = {};
 	unsigned int i;
@@ -600,6 +602,33 @@ TEST_F(concurrency, lives_are_whole)
 	EXPECT_EQ(0, writer.errors);
 	EXPECT_EQ(0, seen.errors);
 	EXPECT_EQ(i, seen.allocs + seen.frees);
+}
+
+/* LIST goes by records that are evicted at that time: what it shows is a life all the same. */
+TEST_F(concurrency, walks_past_the_evicted)
+{
+	struct bufftrack_list filter = {
+		.flags = BUFFTRACK_LIST_DEAD | BUFFTRACK_LIST_DEVICE,
+		.device = self->device,
+	};
+	struct worker writer = { .fd = bt_open(), .device = self->device, .keys = 32 };
+	struct worker seen = {};
+	unsigned long history;
+	unsigned int i;
+
+	ASSERT_LE(0, writer.fd);
+	ASSERT_EQ(0, bt_parameter("history", 1, &history));
+	stop = false;
+	ASSERT_EQ(0, pthread_create(&writer.thread, NULL, change_lives, &writer));
+	for (i = 0; i < 3000 || !seen.allocs || !seen.frees; i++)
+		ASSERT_EQ(0, bt_walk(self->fd, filter, 8, count_torn, &seen));
+	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+	pthread_join(writer.thread, NULL);
+	close(writer.fd);
+	ASSERT_EQ(0, bt_parameter("history", history, NULL));
+	TH_LOG("%llu lives; seen %llu live, %llu dead", writer.allocs, seen.allocs, seen.frees);
+	EXPECT_EQ(0, writer.errors);
+	EXPECT_EQ(0, seen.errors);
 }
 
 /* A client with very many holds goes, while another goes on. */
