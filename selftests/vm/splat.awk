@@ -59,8 +59,26 @@ function on_behalf(name)
 	       name ~ /^_*(copy_(to|from)_user|rep_movs|list_|refcount_|rhashtable_|xas?_)/
 }
 
+# Of a bucket of the kernel's rhashtable, whose inline functions are in these of ours: who
+# has its bit lock reads it plainly, while another tries to take the lock.
+function of_bucket(name)
+{
+	return name ~ /^(bufftrack_record_(insert|remove)|rht_|rhashtable_)/
+}
+
+function bit_lock(	i, tries, reads)
+{
+	for (i = 1; i <= accesses; i++) {
+		if (!of_bucket(maker[i])) return 0
+		tries += kind[i] == "read-write (marked)"
+		reads += kind[i] == "read"
+	}
+	return tries == 1 && reads == 1 && !changed
+}
+
 function end_of_race(	i)
 {
+	ours = ours && !bit_lock()
 	if (ours) for (i = 0; i < held; i++) show(report[i])
 	found += ours
 	race = 0
@@ -77,14 +95,22 @@ function end_of_race(	i)
 
 	# A race elsewhere in a strict kernel is not ours, even where a call of ours has led
 	# there (to a page fault, to the allocator): see who made the access.
-	if (/BUG: KCSAN: /) { race = 1; ours = 0; held = 0; accessed = 0 }
+	if (/BUG: KCSAN: /) {
+		race = 1
+		ours = held = accessed = accesses = changed = 0
+	}
 	if (race) {
 		if (accessed && match($0, /[A-Za-z_][A-Za-z0-9_.]*\+0x/) &&
-		    !on_behalf(substr($0, RSTART, RLENGTH))) {
+		    !on_behalf(maker[accesses] = substr($0, RSTART, RLENGTH))) {
 			if (/\[bufftrack\]/) ours = 1
 			accessed = 0
 		}
-		if (/ to 0x[0-9a-f]+ of [0-9]+ bytes by /) accessed = 1
+		if (match($0, / to 0x[0-9a-f]+ of [0-9]+ bytes by /)) {
+			accessed = 1
+			kind[++accesses] = substr($0, 1, RSTART - 1)
+			sub(/^.*\] /, "", kind[accesses])
+		}
+		if (/value changed: /) changed = 1
 		report[held++] = $0
 		if (/==========/ && held > 1 || held > 100) end_of_race()
 		# Another CPU may have more to say in between.
