@@ -71,7 +71,7 @@ function bit_lock(	i, tries, reads)
 	for (i = 1; i <= accesses; i++) {
 		if (!of_bucket(maker[i])) return 0
 		tries += kind[i] == "read-write (marked)"
-		reads += kind[i] == "read"
+		reads += kind[i] ~ /^read( \(reordered\))?$/
 	}
 	return tries == 1 && reads == 1 && !changed
 }
