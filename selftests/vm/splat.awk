@@ -63,15 +63,16 @@ function on_behalf(name)
 # has its bit lock reads it plainly, while another tries to take the lock.
 function of_bucket(name)
 {
-	return name ~ /^(bufftrack_record_(insert|remove)|rht_|rhashtable_)/
+	return name ~ /^(bufftrack_record_(insert|remove)|stack_intern|bufftrack_stack_put)\+/ ||
+	       name ~ /^(device_create|bufftrack_device_put)\+/ || name ~ /^_*(rht|rhashtable)_/
 }
 
 function bit_lock(	i, tries, reads)
 {
 	for (i = 1; i <= accesses; i++) {
 		if (!of_bucket(maker[i])) return 0
-		tries += kind[i] == "read-write (marked)"
-		reads += kind[i] ~ /^read( \(reordered\))?$/
+		tries += kind[i] == "read-write (marked) of 8"
+		reads += kind[i] ~ /^read( \(reordered\))? of 8$/
 	}
 	return tries == 1 && reads == 1 && !changed
 }
@@ -107,8 +108,8 @@ function end_of_race(	i)
 		}
 		if (match($0, / to 0x[0-9a-f]+ of [0-9]+ bytes by /)) {
 			accessed = 1
-			kind[++accesses] = substr($0, 1, RSTART - 1)
-			sub(/^.*\] /, "", kind[accesses])
+			kind[++accesses] = $0
+			gsub(/^.*\] | to 0x[0-9a-f]+| bytes by .*/, "", kind[accesses])
 		}
 		if (/value changed: /) changed = 1
 		report[held++] = $0
