@@ -57,10 +57,10 @@ static void prepare(int fd, const struct row *row)
 	drain(fd, DEVICE, ELSEWHERE, info.history);
 }
 
-/* What evicts is less even: longer. Otherwise tombstones must have room. */
+/* The longer, the less a kernel thread's turn shows; but new keys' tombstones must have room. */
 static unsigned int rounds_of(const struct row *row)
 {
-	return row->flags & ROW_EVICT ? 5 * ROUNDS : ROUNDS;
+	return (row->flags & (ROW_FRESH | ROW_EVICT)) == ROW_FRESH ? ROUNDS : 5 * ROUNDS;
 }
 
 static void keys(struct bufftrack_op *ops, unsigned int nr, __u64 first)
