@@ -12,7 +12,9 @@
 
 #define DEVICE 4
 #define KEYS 1024
-#define ROUNDS 60
+/* So many that a kernel thread's turn does not show */
+#define ROUNDS 300
+#define TURN 60
 #define FULL 4000000
 #define HOLDS 100000
 #define EXITS 4
@@ -57,18 +59,18 @@ static void prepare(int fd, const struct row *row)
 	drain(fd, DEVICE, ELSEWHERE, info.history);
 }
 
-/* The longer, the less a kernel thread's turn shows; but new keys' tombstones must have room. */
-static unsigned int rounds_of(const struct row *row)
+/* New keys go on to another device where this one has no room for more tombstones. */
+static __u64 device_of(const struct row *row, unsigned int round)
 {
-	return (row->flags & (ROW_FRESH | ROW_EVICT)) == ROW_FRESH ? ROUNDS : 5 * ROUNDS;
+	return row->flags & ROW_EVICT ? DEVICE : DEVICE + round / TURN;
 }
 
-static void keys(struct bufftrack_op *ops, unsigned int nr, __u64 first)
+static void keys(struct bufftrack_op *ops, unsigned int nr, __u64 device, __u64 first)
 {
 	unsigned int i;
 
 	for (i = 0; i < nr; i++)
-		ops[i] = key(DEVICE, first + i);
+		ops[i] = key(device, first + i);
 }
 
 /* One ALLOC, or one FREE, a call. The first round is the warm-up. */
@@ -80,10 +82,10 @@ bool measure_single(const struct row *row, struct sample *sample)
 	unsigned int round, i;
 
 	prepare(fd, row);
-	keys(ops, KEYS, 0);
-	for (round = 0; round <= rounds_of(row); round++) {
+	keys(ops, KEYS, DEVICE, 0);
+	for (round = 0; round <= ROUNDS; round++) {
 		if (row->flags & ROW_FRESH)
-			keys(ops, KEYS, round * KEYS);
+			keys(ops, KEYS, device_of(row, round), round * KEYS);
 		begin(&allocs);
 		for (i = 0; i < KEYS; i++) {
 			to_alloc(&ops[i]);
@@ -113,12 +115,12 @@ bool measure_batch(const struct row *row, struct sample *sample)
 	int fd = open_client();
 
 	prepare(fd, row);
-	for (round = 0; round <= rounds_of(row); round++) {
+	for (round = 0; round <= ROUNDS; round++) {
 		if (!round || row->flags & ROW_FRESH) {
 			for (i = 0; i < CALLS; i++) {
 				for (j = 0; j < HALF; j++) {
-					ops[i * BATCH + j] =
-						key(DEVICE, round * KEYS + i * HALF + j);
+					ops[i * BATCH + j] = key(device_of(row, round),
+								 round * KEYS + i * HALF + j);
 					ops[i * BATCH + j].op = BUFFTRACK_OP_ALLOC;
 					ops[i * BATCH + HALF + j] = ops[i * BATCH + j];
 					ops[i * BATCH + HALF + j].op = BUFFTRACK_OP_FREE;
@@ -155,7 +157,7 @@ bool measure_double_free(const struct row *row, struct sample *sample)
 	unsigned int i, round;
 	int fd = open_client();
 
-	keys(ops, FREED_TWICE, 0);
+	keys(ops, FREED_TWICE, DEVICE, 0);
 	for (i = 0; i < FREED_TWICE; i++) {
 		to_alloc(&ops[i]);
 		call(fd, BUFFTRACK_IOC_ALLOC, &ops[i], BUFFTRACK_OK);
