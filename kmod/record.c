@@ -96,9 +96,11 @@ struct bt_record *bufftrack_record_take(struct bt_caller *caller, const struct b
 {
 	struct bt_record *rec;
 
-	if (!caller->nr_spare && caller->tally.space && caller->tally.fresh)
-		caller->nr_spare = kmem_cache_alloc_bulk(
-			bt_record_cache, BT_GFP_LOCKED | __GFP_ZERO, BT_SPARES, caller->spare);
+	/* All of them or none: that is what it returned as a number once, and as a bool now. */
+	if (!caller->nr_spare && caller->tally.space && caller->tally.fresh &&
+	    kmem_cache_alloc_bulk(bt_record_cache, BT_GFP_LOCKED | __GFP_ZERO, BT_SPARES,
+				  caller->spare))
+		caller->nr_spare = BT_SPARES;
 	if (!caller->nr_spare)
 		return bufftrack_record_new(key, BT_GFP_LOCKED);
 	rec = caller->spare[--caller->nr_spare];
