@@ -574,6 +574,21 @@ static bool has_stack(const struct snapshot *snapshot, __u64 alloc, __u64 end)
 }
 
 /*
+ * Now and then a slab's new page needs one allocation more (who its objects are charged
+ * to), which takes the fault; the call's last place, its answer, goes untried then.
+ */
+#define AGAIN	5
+
+static bool last_again(unsigned int *nth, unsigned int *again)
+{
+	if (!*again || *nth < 2)
+		return false;
+	--*again;
+	*nth -= 2;
+	return true;
+}
+
+/*
  * One fault, or with @on that one and all that come after it. Then a tombstone would give
  * way to a new record, and so there are none.
  */
@@ -583,7 +598,7 @@ static void sweep(struct __test_metadata *_metadata, FIXTURE_DATA(fail) *self,
 	struct call *call = &self->call;
 	const unsigned long history = on ? 0 : self->history;
 	const __u64 ended = on ? 0 : variant->end;
-	unsigned int nth, met = 0, lost_some = 0;
+	unsigned int nth, met = 0, lost_some = 0, again = AGAIN;
 	__u64 failed, lost;
 	bool injected = true, told = true;
 	int rc;
@@ -618,8 +633,8 @@ static void sweep(struct __test_metadata *_metadata, FIXTURE_DATA(fail) *self,
 		EXPECT_GE(rc ? 1U : 0U, failed);
 		EXPECT_GE(injected && variant->stack ? 1U : 0U, lost);
 		lost_some += lost;
-		/* That of the answer is the last one. */
-		EXPECT_TRUE(told || !injected)
+		/* That of the answer is the last one, wherever it comes. */
+		EXPECT_TRUE(told || !injected || rc == -EFAULT)
 			TH_LOG("fault %u: after the answer", nth);
 
 		ASSERT_EQ(0, look(call, &self->after));
@@ -653,6 +668,8 @@ static void sweep(struct __test_metadata *_metadata, FIXTURE_DATA(fail) *self,
 			TH_LOG("fault %u: %llu stacks lost", nth,
 			       (unsigned long long)lost);
 		ASSERT_EQ(0, end(call, history));
+		if (!injected && variant->changes && told)
+			injected = last_again(&nth, &again);
 	}
 	EXPECT_LE(variant->least, met)
 		TH_LOG("%u faults", met);
@@ -762,7 +779,7 @@ TEST_F(fail_batch, each)
 	struct call *call = &self->call;
 	const unsigned int size = variant->size;
 	struct bufftrack_batch batch, rest;
-	unsigned int nth, i, bad, met = 0, partly = 0, by_entry = 0;
+	unsigned int nth, i, bad, met = 0, partly = 0, by_entry = 0, again = AGAIN;
 	bool injected = true, told = true;
 	int rc;
 
@@ -777,7 +794,7 @@ TEST_F(fail_batch, each)
 			injected = fail_disarm();
 			met += injected;
 		}
-		EXPECT_TRUE(told || !injected);
+		EXPECT_TRUE(told || !injected || rc == -EFAULT);
 
 		/* What an entry says of itself, as far as they were carried out */
 		if (batch.done != ~0U) {
@@ -827,6 +844,8 @@ TEST_F(fail_batch, each)
 		EXPECT_STREQ("", outcome_diff(&self->want, &self->seen))
 			TH_LOG("with fault %u: %d, %u done", nth, rc, batch.done);
 		ASSERT_EQ(0, end(call, self->history));
+		if (!injected && told)
+			injected = last_again(&nth, &again);
 	}
 	/* All kinds of failures were met. */
 	EXPECT_LE(5, met);
