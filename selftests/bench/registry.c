@@ -17,7 +17,7 @@
 #define TURN 60
 #define FULL 4000000
 #define HOLDS 100000
-#define EXITS 4
+#define EXITS 16
 #define FREED_TWICE 16
 /* Above all keys that are counted */
 #define ELSEWHERE (1ULL << 32)
@@ -200,7 +200,7 @@ bool measure_exit(const struct row *row, struct sample *sample)
 	int fd;
 
 	if (!(row->flags & ROW_EVICT))
-		keep_tombstones("1000000");
+		keep_tombstones("2000000");
 	for (i = 0; i <= EXITS; i++) {
 		fd = open_client();
 		fill(fd, DEVICE, i * HOLDS, HOLDS);

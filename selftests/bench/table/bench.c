@@ -472,8 +472,8 @@ static u64 tenths(u64 took, unsigned int nr)
 static int bench_get(char *buffer, const struct kernel_param *kp)
 {
 	struct row *row;
-	u64 best, median;
-	unsigned int nr;
+	u64 best, median, mean, sum;
+	unsigned int nr, turn;
 	int err, at = 0;
 
 	if (!bench_divisor || bench_divisor > FRESH)
@@ -486,11 +486,14 @@ static int bench_get(char *buffer, const struct kernel_param *kp)
 		nr = row->nr / bench_divisor;
 		best = tenths(row->took[0], nr);
 		median = tenths((row->took[TURNS / 2 - 1] + row->took[TURNS / 2]) / 2, nr);
+		for (sum = 0, turn = 0; turn < TURNS; turn++)
+			sum += row->took[turn];
+		mean = tenths(sum, nr * TURNS);
 		at += sysfs_emit_at(buffer, at,
 				    "{\"name\":\"%s\",\"best\":%llu.%llu,\"median\":%llu.%llu,"
-				    "\"bare\":\"%s\"}\n",
+				    "\"mean\":%llu.%llu,\"bare\":\"%s\"}\n",
 				    row->name, best / 10, best % 10, median / 10, median % 10,
-				    row->bare ?: "");
+				    mean / 10, mean % 10, row->bare ?: "");
 	}
 	return at;
 }
