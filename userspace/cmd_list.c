@@ -490,7 +490,7 @@ const struct command cmd_list = {
 		 "  -d, --device ID            of one device only\n"
 		 "  -h, --help                 this text\n"
 		 "  -j, --json                 one JSON object a line\n"
-		 "  -n, --limit N              the first N only\n"
+		 "  -n, --limit N              the first N only; 0: all\n"
 		 "  -o, --older-than DURATION  allocated at least that long ago (10s, 5m, 2h;\n"
 		 "                             seconds if plain)\n"
 		 "  -p, --pid PID              allocated by process PID only\n"

@@ -238,7 +238,8 @@ static void print_losses(const struct counters *counters)
 	       (uint64_t)counters->info.stacks_lost, (uint64_t)counters->info.logs_suppressed);
 	if (counters->info.failed)
 		printf("%-12s%" PRIu64
-		       " allocs for want of room: raise max_buffers or the memory limit\n",
+		       " allocs for want of room:\n"
+		       "            raise max_buffers, max_devices or the memory limit\n",
 		       "refused:", (uint64_t)counters->info.failed);
 }
 

@@ -370,7 +370,7 @@ const struct command cmd_top = {
 		 "  -h, --help               this text\n"
 		 "  -i, --interval DURATION  refreshed that often (1s; 100ms to 1h)\n"
 		 "  -j, --json               one JSON object a refresh, on a line\n"
-		 "  -n, --iterations N       end after N refreshes\n"
+		 "  -n, --iterations N       end after N refreshes; 0: never\n"
 		 "  -p, --pid PID            one process only\n"
 		 "  -r, --reverse            the other way round\n"
 		 "  -s, --sort KEY           by bytes, peak, live, allocs, frees (a second), bad\n"

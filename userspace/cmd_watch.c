@@ -299,7 +299,7 @@ const struct command cmd_watch = {
 		 "Options:\n"
 		 "  -a, --all               every event: each alloc, free, open, close, reset\n"
 		 "  -b, --buffer-size KB    room for events not yet read, a CPU (1024)\n"
-		 "  -c, --count N           end after N events, whole or in a count\n"
+		 "  -c, --count N           end after N events, whole or in a count; 0: never\n"
 		 "  -d, --device ID         events of one device only\n"
 		 "  -G, --no-group          tell each bad free whole; otherwise those after the\n"
 		 "                          fifth from the same two stacks are counted\n"

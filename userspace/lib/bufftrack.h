@@ -12,7 +12,8 @@
  *
  * Where the device is absent, the caller not permitted, or BUFFTRACK=off in the
  * environment, bufftrack_open() returns NULL. Every function takes NULL for the
- * handle, and then does nothing and returns 0: a runtime needs no other test.
+ * handle, and then does nothing and returns 0 (bufftrack_fd(): -1): a runtime needs
+ * no other test.
  *
  * Rules for every function:
  *
