@@ -14,7 +14,6 @@
 #include <linux/elf.h>
 #include <linux/file.h>
 #include <linux/fs.h>
-#include <linux/hashtable.h>
 #include <linux/mm.h>
 #include <linux/random.h>
 #include <linux/rhashtable.h>
@@ -28,16 +27,27 @@
 /* Bytes of notes that are looked through for a build id. */
 #define BT_MAX_NOTES 4096
 
+/* Actors of a stack, the latest ones, among which one is looked for. */
+#define BT_ACTORS_SEEN 32
+
+/* Which file; another one in the same place differs in something. */
+struct mapped_key {
+	u64 ino;
+	u64 size;
+	dev_t dev;
+	u32 i_generation;
+	u32 hash; /* keyed: whose files they are may choose the rest */
+	const char *path;
+};
+
 /* A mapped file, as it was when it was first met. */
 struct bt_mapped {
-	struct hlist_node node; /* bt_mapped_lock */
+	struct rhash_head node;
 	unsigned int refs; /* bt_mapped_lock */
-	dev_t dev;
-	u64 ino;
-	u32 i_generation;
-	loff_t size;
+	struct mapped_key key;
 	u32 build_id_len;
 	u8 build_id[BUFFTRACK_BUILD_ID_LEN];
+	struct rcu_head rcu;
 	char path[];
 };
 
@@ -80,7 +90,7 @@ static struct rhashtable bt_stacks;
 static DEFINE_XARRAY_ALLOC1(bt_stacks_id);
 static u32 bt_stacks_last;
 static siphash_key_t bt_stack_secret;
-static DEFINE_HASHTABLE(bt_mapped_files, 8);
+static struct rhashtable bt_mapped_files;
 static DEFINE_MUTEX(bt_mapped_lock);
 static DEFINE_SPINLOCK(bt_offending_lock);
 
@@ -118,6 +128,34 @@ static const struct rhashtable_params bt_stack_params = {
 	.hashfn = stack_key_hashfn,
 	.obj_hashfn = stack_hashfn,
 	.obj_cmpfn = stack_cmpfn,
+	.automatic_shrinking = true,
+};
+
+static inline u32 mapped_key_hashfn(const void *data, u32 len, u32 seed)
+{
+	return ((const struct mapped_key *)data)->hash ^ seed;
+}
+
+static inline u32 mapped_hashfn(const void *data, u32 len, u32 seed)
+{
+	return ((const struct bt_mapped *)data)->key.hash ^ seed;
+}
+
+static inline int mapped_cmpfn(struct rhashtable_compare_arg *arg, const void *obj)
+{
+	const struct mapped_key *a = arg->key;
+	const struct mapped_key *b = &((const struct bt_mapped *)obj)->key;
+
+	return a->hash != b->hash || a->ino != b->ino || a->dev != b->dev ||
+	       a->i_generation != b->i_generation || a->size != b->size || strcmp(a->path, b->path);
+}
+
+static const struct rhashtable_params bt_mapped_params = {
+	.head_offset = offsetof(struct bt_mapped, node),
+	.key_len = sizeof(struct mapped_key),
+	.hashfn = mapped_key_hashfn,
+	.obj_hashfn = mapped_hashfn,
+	.obj_cmpfn = mapped_cmpfn,
 	.automatic_shrinking = true,
 };
 
@@ -184,17 +222,29 @@ static void read_build_id(struct bt_mapped *mapped, struct file *file)
 	kfree(notes);
 }
 
-static struct bt_mapped *mapped_find(const struct inode *inode, const char *path)
+static void mapped_key_init(struct mapped_key *key, const struct inode *inode, const char *path)
+{
+	*key = (struct mapped_key){
+		.ino = inode->i_ino,
+		.size = i_size_read(inode),
+		.dev = inode->i_sb->s_dev,
+		.i_generation = inode->i_generation,
+		.path = path,
+	};
+	key->hash = siphash_4u64(key->ino, key->size, (u64)key->dev << 32 | key->i_generation,
+				 siphash(path, strlen(path), &bt_stack_secret), &bt_stack_secret);
+}
+
+/* A reference to the one that is there, or NULL. */
+static struct bt_mapped *mapped_find(const struct mapped_key *key)
 {
 	struct bt_mapped *mapped;
 
-	hash_for_each_possible(bt_mapped_files, mapped, node, inode->i_ino) {
-		if (mapped->ino == inode->i_ino && mapped->dev == inode->i_sb->s_dev &&
-		    mapped->i_generation == inode->i_generation &&
-		    mapped->size == i_size_read(inode) && !strcmp(mapped->path, path))
-			return mapped;
-	}
-	return NULL;
+	lockdep_assert_held(&bt_mapped_lock);
+	mapped = rhashtable_lookup_fast(&bt_mapped_files, key, bt_mapped_params);
+	if (mapped)
+		mapped->refs++;
+	return mapped;
 }
 
 static void mapped_put(struct bt_mapped *mapped)
@@ -205,16 +255,34 @@ static void mapped_put(struct bt_mapped *mapped)
 	if (--mapped->refs)
 		mapped = NULL;
 	else
-		hash_del(&mapped->node);
+		rhashtable_remove_fast(&bt_mapped_files, &mapped->node, bt_mapped_params);
 	mutex_unlock(&bt_mapped_lock);
-	kfree(mapped);
+	if (mapped)
+		kfree_rcu(mapped, rcu);
+}
+
+/* With a reference; its path and build id are read here, without the lock. */
+static struct bt_mapped *mapped_new(const struct mapped_key *key, struct file *file)
+{
+	size_t size = strlen(key->path) + 1;
+	struct bt_mapped *mapped;
+
+	mapped = kzalloc(struct_size(mapped, path, size), BT_GFP);
+	if (!mapped)
+		return NULL;
+	mapped->refs = 1;
+	mapped->key = *key;
+	mapped->key.path = memcpy(mapped->path, key->path, size);
+	if (S_ISREG(file_inode(file)->i_mode) && file->f_mode & FMODE_READ)
+		read_build_id(mapped, file);
+	return mapped;
 }
 
 /* A reference, or NULL for want of memory: the frame has its address then. */
 static struct bt_mapped *mapped_get(struct file *file, char *buf)
 {
-	const struct inode *inode = file_inode(file);
-	struct bt_mapped *mapped, *other;
+	struct bt_mapped *mapped, *fresh;
+	struct mapped_key key;
 	char *path;
 	size_t len;
 
@@ -225,38 +293,26 @@ static struct bt_mapped *mapped_get(struct file *file, char *buf)
 	len = strlen(path);
 	if (len >= BUFFTRACK_PATH_LEN)
 		path += len - (BUFFTRACK_PATH_LEN - 1);
+	mapped_key_init(&key, file_inode(file), path);
 
 	mutex_lock(&bt_mapped_lock);
-	mapped = mapped_find(inode, path);
-	if (mapped)
-		mapped->refs++;
+	mapped = mapped_find(&key);
 	mutex_unlock(&bt_mapped_lock);
 	if (mapped)
 		return mapped;
 
-	len = strlen(path);
-	mapped = kzalloc(struct_size(mapped, path, len + 1), BT_GFP);
-	if (!mapped)
+	fresh = mapped_new(&key, file);
+	if (!fresh)
 		return NULL;
-	memcpy(mapped->path, path, len);
-	mapped->refs = 1;
-	mapped->ino = inode->i_ino;
-	mapped->dev = inode->i_sb->s_dev;
-	mapped->i_generation = inode->i_generation;
-	mapped->size = i_size_read(inode);
-	if (S_ISREG(inode->i_mode) && file->f_mode & FMODE_READ)
-		read_build_id(mapped, file);
-
 	mutex_lock(&bt_mapped_lock);
-	other = mapped_find(inode, path);
-	if (other) {
-		other->refs++;
-		swap(mapped, other);
-	} else {
-		hash_add(bt_mapped_files, &mapped->node, mapped->ino);
+	mapped = mapped_find(&key);
+	if (!mapped &&
+	    !rhashtable_insert_fast(&bt_mapped_files, &fresh->node, bt_mapped_params)) {
+		mapped = fresh;
+		fresh = NULL;
 	}
 	mutex_unlock(&bt_mapped_lock);
-	kfree(other);
+	kfree(fresh);
 	return mapped;
 }
 
@@ -328,6 +384,7 @@ void bufftrack_stack_put(struct bt_stack *stack)
 {
 	if (!refcount_dec_and_test(&stack->refs))
 		return;
+	/* stack_intern() may have done so. */
 	rhashtable_remove_fast(&bt_stacks, &stack->node, bt_stack_params);
 	xa_erase(&bt_stacks_id, stack->id);
 	queue_work(bufftrack_wq, &stack->free_work);
@@ -426,14 +483,12 @@ static noinline_for_stack struct bt_stack *stack_intern(struct bt_user *user,
 	for (;;) {
 		rcu_read_lock();
 		stack = rhashtable_lookup(&bt_stacks, key, bt_stack_params);
-		if (stack && !refcount_inc_not_zero(&stack->refs))
-			stack = ERR_PTR(-EAGAIN);
-		rcu_read_unlock();
-		if (stack == ERR_PTR(-EAGAIN)) {
-			/* Its last user is removing it just now. */
-			cond_resched();
-			continue;
+		if (stack && !refcount_inc_not_zero(&stack->refs)) {
+			/* Its last user may be kept from removing it: done for him. */
+			rhashtable_remove_fast(&bt_stacks, &stack->node, bt_stack_params);
+			stack = NULL;
 		}
+		rcu_read_unlock();
 		if (stack)
 			break;
 
@@ -500,15 +555,19 @@ struct bt_stack *bufftrack_stack_get(struct bt_client *client, const u64 __user 
  * @base: the task's actor without one
  * @stack: the stack, whose reference is taken over
  *
- * Return: a reference to the one actor of both, or NULL for want of memory.
+ * Return: a reference to an actor of both, or NULL for want of memory: the one that is
+ * there, or another where there are so many that looking for it costs more.
  */
 struct bt_actor *bufftrack_stack_actor(const struct bt_actor *base, struct bt_stack *stack)
 {
 	struct bt_actor *actor, *fresh = NULL;
+	unsigned int seen = 0;
 
 again:
 	spin_lock(&stack->lock);
 	list_for_each_entry(actor, &stack->actors, node) {
+		if (seen++ == BT_ACTORS_SEEN)
+			break;
 		/* One without references is here until bufftrack_stack_forget() has the lock. */
 		if (actor->tid == base->tid && uid_eq(actor->uid, base->uid) &&
 		    !memcmp(actor->comm, base->comm, sizeof(base->comm)) &&
@@ -619,8 +678,16 @@ put:
 
 int __init bufftrack_stacks_init(void)
 {
+	int err;
+
 	get_random_bytes(&bt_stack_secret, sizeof(bt_stack_secret));
-	return rhashtable_init(&bt_stacks, &bt_stack_params);
+	err = rhashtable_init(&bt_mapped_files, &bt_mapped_params);
+	if (err)
+		return err;
+	err = rhashtable_init(&bt_stacks, &bt_stack_params);
+	if (err)
+		rhashtable_destroy(&bt_mapped_files);
+	return err;
 }
 
 /* Records are gone, and the works that free stacks are done. */
@@ -628,5 +695,7 @@ void bufftrack_stacks_exit(void)
 {
 	WARN_ON(!xa_empty(&bt_stacks_id));
 	rhashtable_destroy(&bt_stacks);
+	WARN_ON(atomic_read(&bt_mapped_files.nelems));
+	rhashtable_destroy(&bt_mapped_files);
 	xa_destroy(&bt_stacks_id);
 }
