@@ -5,6 +5,7 @@
 #include <linux/capability.h>
 #include <linux/ctype.h>
 #include <linux/fs.h>
+#include <linux/ktime.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -78,6 +79,8 @@ static int take_stack(struct bt_caller *caller, const struct bufftrack_op *op,
 
 	if (!op->stack || !op->stack_depth || op->stack_depth > BT_MAX_STACK)
 		return -EINVAL;
+	/* To read it may take as long as its owner likes: see get_entries(). */
+	bufftrack_tally_flush(caller);
 	stack = bufftrack_stack_get(caller->client, u64_to_user_ptr(op->stack), op->stack_depth);
 	if (IS_ERR(stack))
 		return PTR_ERR(stack);
@@ -88,11 +91,10 @@ static int take_stack(struct bt_caller *caller, const struct bufftrack_op *op,
 		actor = caller->actor;
 		refcount_inc(&actor->refs);
 	}
-	bufftrack_tally_flush(caller);
 	with->client = caller->client;
 	with->actor = actor;
 	with->refs = 1;
-	with->now = caller->now;
+	with->now = ktime_get_ns();
 	with->tally.space = NULL;
 	with->nr_spare = 0;
 	return 0;
@@ -233,6 +235,7 @@ static int batch_strided(struct bt_caller *caller, struct bufftrack_batch *batch
 	int err;
 
 	err = copy_struct_from_user(&op, sizeof(op), user, batch->entry_size);
+	caller->now = ktime_get_ns();
 	if (err == -EFAULT)
 		return err;
 	if (err) {
@@ -252,15 +255,19 @@ static int batch_strided(struct bt_caller *caller, struct bufftrack_batch *batch
 
 /*
  * A page that is not there may take as long as its owner likes (userfaultfd): what
- * was done before that is counted by then.
+ * was done before that is counted by then, and what comes after it has its own time.
  */
 static unsigned long get_entries(struct bt_caller *caller, struct bufftrack_op *ops,
 				 const void __user *user, size_t len)
 {
+	unsigned long left;
+
 	if (likely(!copy_from_user_nofault(ops, user, len)))
 		return 0;
 	bufftrack_tally_flush(caller);
-	return copy_from_user(ops, user, len);
+	left = copy_from_user(ops, user, len);
+	caller->now = ktime_get_ns();
+	return left;
 }
 
 static int answer_entries(struct bt_caller *caller, struct bufftrack_op __user *user,
@@ -274,7 +281,9 @@ static int answer_entries(struct bt_caller *caller, struct bufftrack_op __user *
 	if (likely(!err))
 		return 0;
 	bufftrack_tally_flush(caller);
-	return put_answers(user, ops, nr);
+	err = put_answers(user, ops, nr);
+	caller->now = ktime_get_ns();
+	return err;
 }
 
 static noinline int batch_chunk(struct bt_caller *caller, struct bufftrack_batch *batch, u64 at)
@@ -328,6 +337,7 @@ static int do_batch(struct bt_client *client, void *buf)
 		quantum = 0;
 		bufftrack_tally_flush(&caller);
 		cond_resched();
+		caller.now = ktime_get_ns();
 		if (!err && batch->done < batch->nr && fatal_signal_pending(current))
 			err = -EINTR;
 	}

@@ -602,6 +602,34 @@ TEST_F(late, free_while_a_batch_waits)
 		} }));
 }
 
+static int use_one(FIXTURE_DATA(late) *self)
+{
+	struct bufftrack_op op;
+
+	return bt_call(self->other, BUFFTRACK_IOC_ALLOC, SIZE, self->device, 1005, &op) ?:
+	       bt_call(self->other, BUFFTRACK_IOC_FREE, 0, self->device, 1005, &op);
+}
+
+/* What comes after the wait comes after what was done meanwhile. */
+TEST_F(late, times_while_a_batch_waits)
+{
+	char *at = two_chunks(self);
+	unsigned int i;
+
+	for (i = CHUNK; i < 2 * CHUNK; i++) {
+		self->ops[i].op = BUFFTRACK_OP_ALLOC;
+		self->ops[i].buffer = 1000 + i - CHUNK;
+	}
+	put(self, at, self->ops, sizeof(self->ops));
+	BEGIN(use_one);
+	EXPECT_EQ(0, bt_batch(self->fd, (void *)at, 2 * CHUNK, &self->batch));
+	END();
+	EXPECT_EQ(0, self->batch.bad);
+	ASSERT_EQ(0, bt_life(self->other, self->device, 0, 1005, &self->life));
+	EXPECT_EQ(2, self->life.lives);
+	EXPECT_LE(self->life.prev_end.time, self->life.alloc.time);
+}
+
 static int close_it(FIXTURE_DATA(late) *self)
 {
 	int rc = close(self->fd) ? -errno : 0;
@@ -737,6 +765,42 @@ static int alloc_first(FIXTURE_DATA(late) *self)
 
 	return bt_call(self->fd, BUFFTRACK_IOC_ALLOC, SIZE, self->device, 1, &op) ?:
 	       all_commands(self);
+}
+
+/* What was done before the addresses of a stack were read is counted. */
+static int count_first(FIXTURE_DATA(late) *self)
+{
+	struct bufftrack_op op;
+	int rc;
+
+	rc = bt_stat(self->fd, BUFFTRACK_STAT_DEVICE, self->device, 0, &self->stat);
+	if (rc || self->stat.live != 2 || self->stat.bytes != 2 * SIZE)
+		return rc ?: -100;
+	rc = bt_call(self->other, BUFFTRACK_IOC_ALLOC, SIZE, self->device, 2, &op);
+	return rc ?: bt_call(self->other, BUFFTRACK_IOC_FREE, 0, self->device, 2, &op);
+}
+
+TEST_F(late, a_stack_in_a_batch)
+{
+	const __u64 frames[] = { 0x2001, 0x2002, 0x2003, 0x2004 };
+	char *at = self->cut - 16;
+	unsigned int i;
+
+	put(self, at, frames, sizeof(frames));
+	for (i = 0; i < 2; i++)
+		self->ops[i] = (struct bufftrack_op) {
+			.op = BUFFTRACK_OP_ALLOC, .device = self->device,
+			.buffer = 1 + i, .size = SIZE,
+		};
+	self->ops[1].stack = (uintptr_t)at;
+	self->ops[1].stack_depth = ARRAY_SIZE(frames);
+	BEGIN(count_first);
+	EXPECT_EQ(0, bt_batch(self->fd, self->ops, 2, &self->batch));
+	END();
+	EXPECT_EQ(0, self->batch.bad);
+	ASSERT_EQ(0, bt_life(self->other, self->device, 0, 2, &self->life));
+	EXPECT_EQ(2, self->life.lives);
+	EXPECT_LE(self->life.prev_end.time, self->life.alloc.time);
 }
 
 TEST_F(late, a_stack)
