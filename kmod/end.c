@@ -17,8 +17,12 @@ static struct bt_record *hold_record(struct bt_hold *hold)
 	return container_of(hold, struct bt_more_hold, hold)->record;
 }
 
-/* Drops up to a chunk of the attach's holds in one shard; how many it leaked. */
-static unsigned int close_chunk(struct bt_attach *attach, unsigned int nr, struct bt_caller *caller)
+/*
+ * Drops up to a chunk of the attach's holds in one shard; how many it leaked. A life of
+ * another user's that has ended ends the chunk: @other is for bt_share_trim() then.
+ */
+static unsigned int close_chunk(struct bt_attach *attach, unsigned int nr, struct bt_caller *caller,
+				struct bt_share **other)
 {
 	struct bt_client *client = attach->client;
 	unsigned int leaks = 0, n;
@@ -26,7 +30,8 @@ static unsigned int close_chunk(struct bt_attach *attach, unsigned int nr, struc
 	struct bt_hold *hold;
 	u32 count;
 
-	for (n = 0; n < BT_CLOSE_CHUNK; n++) {
+	*other = NULL;
+	for (n = 0; n < BT_CLOSE_CHUNK && !*other; n++) {
 		hold = hlist_entry_safe(attach->holds[nr].first, struct bt_hold, node);
 		if (!hold)
 			break;
@@ -40,8 +45,11 @@ static unsigned int close_chunk(struct bt_attach *attach, unsigned int nr, struc
 			bufftrack_report_leak(client, attach->share, rec, count);
 		}
 		bufftrack_hold_remove(rec, hold);
-		if (!rec->first.refs)
-			bufftrack_life_end(rec, caller, BUFFTRACK_STATE_EXITED, nr);
+		if (rec->first.refs)
+			continue;
+		bufftrack_life_end(rec, caller, BUFFTRACK_STATE_EXITED, nr);
+		if (rec->space->share != attach->share)
+			*other = bt_share_of(rec);
 	}
 	return leaks;
 }
@@ -61,6 +69,7 @@ u64 bufftrack_attach_close(struct bt_attach *attach)
 		.refs = 1, /* the client's, which stays */
 		.now = ktime_get_ns(),
 	};
+	struct bt_share *other;
 	unsigned int nr;
 	u64 leaks = 0;
 	bool more;
@@ -68,10 +77,11 @@ u64 bufftrack_attach_close(struct bt_attach *attach)
 	for (nr = 0; nr < BT_SHARDS; nr++) {
 		do {
 			bt_shard_lock(&table->shards[nr]);
-			leaks += close_chunk(attach, nr, &caller);
+			leaks += close_chunk(attach, nr, &caller, &other);
 			more = !hlist_empty(&attach->holds[nr]);
 			bt_shard_unlock(&table->shards[nr]);
 			bufftrack_history_trim(attach->share);
+			bt_share_trim(other);
 			cond_resched();
 		} while (more);
 	}
@@ -100,16 +110,12 @@ static u64 table_reset(struct bt_table *table, struct bt_caller *caller)
 			if (rec->state == BUFFTRACK_STATE_LIVE) {
 				bufftrack_life_end(rec, caller, BUFFTRACK_STATE_RESET, nr);
 				lives++;
-				share = rec->space->share;
-				refcount_inc(&share->refs);
+				share = bt_share_of(rec);
 			}
 			spin_unlock(&table->shards[nr].lock);
 		}
 		rcu_read_unlock();
-		if (share) {
-			bufftrack_history_trim(share);
-			bufftrack_share_put(share);
-		}
+		bt_share_trim(share);
 		cond_resched();
 	}
 	rcu_read_unlock();

@@ -166,10 +166,12 @@ static noinline int free_slow(struct bt_caller *caller, struct bt_attach *attach
 	__releases(&attach->share->table->shards[].lock)
 {
 	struct bt_stats *part = bt_attach_stats(attach, op->space);
-	struct bt_share *share = attach->share;
+	struct bt_share *share = attach->share, *other = NULL;
 	struct bt_bad bad BT_UNINIT; /* filled where there is a bad verdict only */
 
 	free_locked(caller, share, part, rec, shard, op, &bad);
+	if (rec && rec->space->share != share)
+		other = bt_share_of(rec);
 	bt_shard_unlock(&share->table->shards[shard]);
 
 	if (op->verdict != BUFFTRACK_OK) {
@@ -179,6 +181,7 @@ static noinline int free_slow(struct bt_caller *caller, struct bt_attach *attach
 		bufftrack_count_view(caller->client, part);
 	}
 	bufftrack_history_trim(share);
+	bt_share_trim(other);
 	return 0;
 }
 

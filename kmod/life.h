@@ -110,6 +110,27 @@ static __always_inline void bt_life_begin(struct bt_record *rec, struct bt_calle
 	op->refs = 1;
 }
 
+/*
+ * The tombstone of a life that has ended is its user's, who may be another than the
+ * caller's. A reference to his share, for bt_share_trim() once the lock is gone.
+ */
+static inline struct bt_share *bt_share_of(const struct bt_record *rec)
+{
+	struct bt_share *share = rec->space->share;
+
+	refcount_inc(&share->refs);
+	return share;
+}
+
+/* Takes the reference over; NULL is allowed. */
+static inline void bt_share_trim(struct bt_share *share)
+{
+	if (!share)
+		return;
+	bufftrack_history_trim(share);
+	bufftrack_share_put(share);
+}
+
 /* Its holds are gone: it has its end where it had them. */
 static inline void bt_life_over(struct bt_record *rec, struct bt_caller *caller,
 				enum bufftrack_state state, unsigned int shard)
