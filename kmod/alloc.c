@@ -81,6 +81,16 @@ static struct bt_hold *hold_add(struct bt_record *rec, struct bt_attach *attach,
 	return &more->hold;
 }
 
+static bool has_room(const struct bt_record *rec)
+{
+	const struct bt_more_hold *more;
+	unsigned int nr = 1;
+
+	for (more = rec->more; more; more = more->next)
+		nr++;
+	return nr < BT_MAX_HOLDERS;
+}
+
 /* A hold comes to have a count, or to have none: what its client counts. */
 static void hold_begins(struct bt_hold *hold, const struct bt_record *rec)
 {
@@ -139,6 +149,8 @@ static int alloc_more(struct alloc *alloc, struct bt_record *rec, struct bufftra
 	struct bt_hold *hold = bufftrack_hold_find(rec, client);
 	int err;
 
+	if (!hold && !has_room(rec))
+		return -ENOSPC;
 	if (!hold && !spare->hold) {
 		spare->need_hold = true;
 		return -EAGAIN;
@@ -189,7 +201,7 @@ static int alloc_view(struct bt_record *rec, struct bufftrack_op *op)
 		op->verdict = BUFFTRACK_DANGLING_VIEW;
 		return 0;
 	}
-	if (rec->views == U32_MAX)
+	if (rec->views == BT_MAX_VIEWS)
 		return -EOVERFLOW;
 	rec->views++;
 	return 0;

@@ -25,8 +25,10 @@
  *				the shard's number		spinlock
  *   stack->lock		the stack's actors		spinlock
  *   bt_offending_lock		a user's offending stacks	spinlock
+ *   bt_users_lock, bt_mapped_lock	the users; the mapped files	mutexes: innermost
  * No two shard locks are ever held at once. Nothing that the shrinker takes
- * (shard->lock, RCU) is held over an allocation that may sleep.
+ * (shard->lock, and under it stack->lock, RCU, the locks of rhashtables and xarrays)
+ * is held over an allocation that may sleep.
  */
 #ifndef BUFFTRACK_H
 #define BUFFTRACK_H
@@ -59,6 +61,7 @@ struct bt_user;
 #define BT_MAX_BATCH		4096U
 #define BT_MAX_SPACES		256U
 #define BT_MAX_STACK		64U
+#define BT_MAX_HOLDERS		1024U	/* of a life: looked through under its lock */
 
 /*
  * Generations are handed to records in blocks of this many (a power of 2), so
@@ -104,8 +107,7 @@ struct bt_actor {
 };
 
 /*
- * An event of a record; @time is 0 where it is not known. Then @actor is NULL, or a
- * reference that waits for the next event, which is likely to be by the same one.
+ * An event of a record; @time is 0, and @actor NULL, where it is not known.
  */
 struct bt_when {
 	u64 time;
@@ -116,7 +118,7 @@ struct bt_actor *bufftrack_actor_new(void);
 void bufftrack_actor_free(struct bt_actor *actor);
 bool bufftrack_actor_exited(const struct bt_actor *actor);
 
-/* Drop a reference; any context but NMI; NULL is allowed. */
+/* Drop a reference, in a task, locks held or not; NULL is allowed. */
 static inline void bufftrack_actor_put(struct bt_actor *actor)
 {
 	if (actor && refcount_dec_and_test(&actor->refs))
@@ -381,6 +383,8 @@ struct bt_more_hold {
 	struct bt_more_hold *next;	/* in the order of the first hold */
 };
 
+#define BT_MAX_VIEWS	((1U << 24) - 1)
+
 /* The most that fits: with U32_MAX lives, or more. */
 #define BT_MAX_BLOCKS	((1U << 22) - 1)
 
@@ -416,7 +420,8 @@ struct bt_record {
 		struct rcu_head rcu;	/* evicted */
 	};
 	u64 tag;
-	u32 views;
+	u32 views : 24;
+	u32 refused_own : 8;		/* of @refused, its user's own: for the log */
 	u32 refused;
 	struct bt_when alloc[2];	/* this life's, and the one's before */
 	struct bt_when prev_end;
@@ -583,6 +588,7 @@ struct bt_bad {
 	u32 info;
 	u32 refs;
 	u32 nth;
+	u32 nth_own;			/* as far as the log goes; 0: of another user's key */
 	u32 lives;
 	u32 frees;
 	struct bt_who by;

@@ -98,9 +98,18 @@ static u32 free_info(const struct bt_table *table, const struct bt_record *rec, 
 	if (rec ? named == BT_NAMED_OLDER : lost)
 		info |= BUFFTRACK_INFO_HISTORY_LOST;
 	/* Certain: a token proves it, or the key has had this one life only. */
-	if (!rec || token ? info : bufftrack_lives(rec) > 1 || lost)
+	if ((!rec || token) ? info : (bufftrack_lives(rec) > 1 || lost))
 		info |= BUFFTRACK_INFO_PROBABLE;
 	return info;
+}
+
+static void count_refused(struct bt_record *rec, const struct bt_client *client)
+{
+	if (rec->refused != U32_MAX)
+		rec->refused++;
+	/* Another user's free must not use up the lines of this one. */
+	if (rec->space->share->user == client->user && rec->refused_own != U8_MAX)
+		rec->refused_own++;
 }
 
 static void count_dropped(struct bt_client *client, struct bt_stats *part)
@@ -137,8 +146,8 @@ static void free_locked(struct bt_caller *caller, struct bt_share *share, struct
 
 	if (op->verdict != BUFFTRACK_OK) {
 		op->info = free_info(table, rec, named, op->token);
-		if (rec && rec->refused != U32_MAX)
-			rec->refused++;
+		if (rec)
+			count_refused(rec, client);
 		bufftrack_answer(op, client, rec);
 		bufftrack_report_bad(caller, share, rec, named, op, bad);
 		return;

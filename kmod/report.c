@@ -195,6 +195,8 @@ void bufftrack_report_bad(const struct bt_caller *caller, const struct bt_share 
 		fill_record(bad, rec);
 		if (op->verdict < BUFFTRACK_MISSED_FREE)
 			bad->nth = rec->refused;
+		if (rec->space->share->user == caller->client->user)
+			bad->nth_own = rec->refused_own;
 		if (named == BT_NAMED_LAST)
 			fill_last(&bad->life, rec);
 		if (named == BT_NAMED_PREV)
@@ -273,17 +275,17 @@ static void log_bad(const struct bt_bad *bad)
 		show_event(alloc, sizeof(alloc), "allocated by", &bad->life.alloc));
 }
 
-/* A key that has no record has no count of its own: the client's stands in. */
+/* Where the key has no record, or is another user's, the client's own count stands in. */
 static bool log_wanted(struct bt_client *client, const struct bt_bad *bad)
 {
 	unsigned int limit = READ_ONCE(bufftrack_log_limit);
 
-	if (bad->verdict == BUFFTRACK_UNKNOWN_FREE && !bad->lives) {
+	if (!bad->nth_own) {
 		/* Looked at first so that it never wraps; the increment decides. */
 		if (atomic_read(&client->log_unknown) >= (int)limit ||
 		    atomic_inc_return(&client->log_unknown) > (int)limit)
 			return false;
-	} else if (bad->nth > limit) {
+	} else if (bad->nth_own > limit) {
 		return false;
 	}
 	return __ratelimit(&client->user->log);

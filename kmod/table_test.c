@@ -57,13 +57,13 @@ static void views_never_wrap(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, rec);
 	/* The free of a view that is not there does not take the count below 0. */
 	EXPECT_ANSWER(FREE(t->other, 1, .flags = BUFFTRACK_F_VIEW), OK, 1);
-	KUNIT_EXPECT_EQ(test, rec->views, 0U);
-	rec->views = U32_MAX;
+	KUNIT_EXPECT_EQ(test, (u32)rec->views, 0U);
+	rec->views = BT_MAX_VIEWS;
 	op = ALLOC(t->other, 1, .flags = BUFFTRACK_F_VIEW);
 	KUNIT_EXPECT_EQ(test, op.error, -EOVERFLOW);
-	KUNIT_EXPECT_EQ(test, rec->views, U32_MAX);
+	KUNIT_EXPECT_EQ(test, (u32)rec->views, BT_MAX_VIEWS);
 	EXPECT_ANSWER(FREE(t->other, 1, .flags = BUFFTRACK_F_VIEW), OK, 1);
-	KUNIT_EXPECT_EQ(test, rec->views, U32_MAX - 1);
+	KUNIT_EXPECT_EQ(test, (u32)rec->views, BT_MAX_VIEWS - 1);
 }
 
 /* The counts that only tell stop at their highest. */

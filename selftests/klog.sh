@@ -22,7 +22,7 @@ lines()	# PATTERN
 	log | grep -c "$1"
 }
 
-begin 15
+begin 18
 check "log_limit is 5" same 5 "$limit"
 
 mark
@@ -46,6 +46,21 @@ check "of a key that had its lines" same 1 "$(lines .)"
 mark
 bad 0x13 2
 check "another key has lines of its own" same 2 "$(lines .)"
+
+# Another user's frees have lines of their client's, and leave this user's.
+chmod 666 /dev/bufftrack
+btctl alloc $device 1 0x18 64 free $device 1 0x18 >/dev/null
+mark
+args=()
+for ((i = 0; i < 9; i++)); do
+	args+=(free "$device" 1 0x18)
+done
+setpriv --reuid 31001 --clear-groups btctl "${args[@]}" >/dev/null
+check "nine by another user, five lines" same 5 "$(lines ' buffer=0x18 ')"
+bad 0x18 1
+check "and one by the user" same 6 "$(lines ' buffer=0x18 ')"
+check "the key's tenth" same 1 "$(lines ' buffer=0x18 .* nth=10 ')"
+chmod 600 /dev/bufftrack
 
 echo 1 >$parameters/log_limit
 mark

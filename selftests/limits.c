@@ -3,6 +3,8 @@
  * What a user can make the kernel keep is bounded: a limit that is reached is a
  * clean ENOSPC, changes nothing, and is nobody else's.
  */
+#include <sys/resource.h>
+
 #include "bt.h"
 
 #define SIZE	16
@@ -350,7 +352,78 @@ TEST_F(limits, history_is_the_users)
 	EXPECT_EQ(90, stat.evicted);
 }
 
-/* A PRIVATE client's tombstones drive out its own only. */
+#define HOLDERS	1024
+
+/* Each is looked through, while all calls of the device wait. */
+TEST_F(limits, holders_of_a_life)
+{
+	const struct rlimit files = { 2 * HOLDERS, 2 * HOLDERS };
+	const __u64 before = failed(self->fd);
+	int fds[HOLDERS];
+	unsigned int i;
+
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &files));
+	for (i = 0; i < HOLDERS; i++) {
+		fds[i] = bt_open();
+		ASSERT_LE(0, fds[i]);
+		ASSERT_EQ(0, ALLOC(fds[i], 1, .flags = BUFFTRACK_F_SHARED));
+	}
+	EXPECT_EQ(-ENOSPC, ALLOC(self->fd, 1));
+	EXPECT_EQ(before + 1, failed(self->fd));
+	/* They themselves can go on, and where one goes there is room. */
+	EXPECT_EQ(0, ALLOC(fds[0], 1));
+	EXPECT_EQ(HOLDERS + 1, self->op.refs);
+	close(fds[7]);
+	EXPECT_EQ(0, ALLOC(self->fd, 1));
+	EXPECT_EQ(HOLDERS + 1, self->op.refs);
+	for (i = 0; i < HOLDERS; i++)
+		if (i != 7)
+			close(fds[i]);
+	EXPECT_EQ(0, FREE(self->fd, 1));
+	EXPECT_EQ(0, self->op.refs);
+}
+
+static int open_as(uid_t uid)
+{
+	int fd;
+
+	if (seteuid(uid))
+		return -errno;
+	fd = bt_open();
+	return seteuid(0) ? -errno : fd;
+}
+
+/* A life's tombstone is of who allocated it, and within his limit whoever ends it. */
+TEST_F(limits, history_of_lives_that_others_end)
+{
+	const int fd = open_as(BT_UID + 17);
+	struct bufftrack_stat stat;
+	__u64 i;
+
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, bt_parameter("history", 10, NULL));
+	for (i = 0; i < 300; i++) {
+		ASSERT_EQ(0, ALLOC(fd, i, .flags = BUFFTRACK_F_SHARED));
+		if (i >= 100)
+			ASSERT_EQ(0, ALLOC(self->fd, i));
+	}
+	/* By a FREE */
+	for (i = 0; i < 100; i++)
+		ASSERT_EQ(0, FREE(self->fd, i));
+	ASSERT_EQ(0, bt_stat(fd, BUFFTRACK_STAT_DEVICE, self->device, 0, &stat));
+	EXPECT_EQ(10, stat.history);
+	EXPECT_EQ(90, stat.evicted);
+	/* By the exit of who held them last */
+	close(fd);
+	close(self->fd);
+	self->fd = open_as(BT_UID + 17);
+	ASSERT_LE(0, self->fd);
+	ASSERT_EQ(0, bt_stat(self->fd, BUFFTRACK_STAT_DEVICE, self->device, 0, &stat));
+	EXPECT_EQ(0, stat.live);
+	EXPECT_EQ(10, stat.history);
+	EXPECT_EQ(290, stat.evicted);
+}
+
 /* In whatever shards the keys are: of all of them the first to end is the first to go. */
 TEST_F(limits, history_goes_oldest_first)
 {

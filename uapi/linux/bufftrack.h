@@ -24,7 +24,8 @@
  * Structs grow at their end only. A caller may pass an older, shorter struct or
  * a newer, longer one whose unknown tail is zero.
  *
- * Errors that any command can return, and that change nothing:
+ * Errors that any command can return, and that change nothing, but for a BATCH's
+ * EFAULT and EINTR (its @done says how far it came):
  *
  * ==========  ===============================================================
  * ENOTTY      not a command of this module (see &struct bufftrack_info.features)
@@ -33,15 +34,17 @@
  * E2BIG       the struct is longer than this kernel's and its tail not zero
  * EFAULT      the struct or an array that it points to cannot be read or written
  * ENOMEM      the kernel, or the caller's memory cgroup, has no memory left
- * ENOSPC      a limit was reached (see &struct bufftrack_info)
+ * ENOSPC      a limit was reached (see &struct bufftrack_info), or 1024 clients hold
+ *             the life already
  * EINTR       a fatal signal is pending
  * ==========  ===============================================================
  *
  * Fields that are output only are not read; all of them are written.
  *
  * EFAULT of a struct or an array that cannot be read, or of a struct that cannot
- * be written, comes before anything is changed. Memory that another thread takes
- * away during the call is another matter: what the answer would have told is done.
+ * be written, comes before anything is changed, in a BATCH by its entry. Memory
+ * that another thread takes away during the call is another matter: what the answer
+ * would have told is done.
  * A device or a space that a failed call brought into being stays, empty, until
  * its client closes.
  *
@@ -82,7 +85,8 @@
  * What a verdict reveals of another user: that the key is, or was, in use. The
  * generation and the references of a life are told to a caller who holds it, to
  * the user who allocated it, and to CAP_PERFMON or CAP_SYS_ADMIN; to any other
- * they are 0. A PRIVATE client's keys are invisible to all others.
+ * they are 0; but how a FREE's token compares with the live generation shows in its
+ * verdict. A PRIVATE client's keys are invisible to all others.
  */
 
 /**
