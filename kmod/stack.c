@@ -306,8 +306,7 @@ static struct bt_mapped *mapped_get(struct file *file, char *buf)
 		return NULL;
 	mutex_lock(&bt_mapped_lock);
 	mapped = mapped_find(&key);
-	if (!mapped &&
-	    !rhashtable_insert_fast(&bt_mapped_files, &fresh->node, bt_mapped_params)) {
+	if (!mapped && !rhashtable_insert_fast(&bt_mapped_files, &fresh->node, bt_mapped_params)) {
 		mapped = fresh;
 		fresh = NULL;
 	}

@@ -237,8 +237,7 @@ static void print_losses(const struct counters *counters)
 	       "history:", (uint64_t)counters->all.history, (uint64_t)counters->info.evicted,
 	       (uint64_t)counters->info.stacks_lost, (uint64_t)counters->info.logs_suppressed);
 	if (counters->info.failed)
-		printf("%-12s%" PRIu64
-		       " allocs for want of room:\n"
+		printf("%-12s%" PRIu64 " allocs for want of room:\n"
 		       "            raise max_buffers, max_devices or the memory limit\n",
 		       "refused:", (uint64_t)counters->info.failed);
 }

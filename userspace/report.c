@@ -190,7 +190,8 @@ static void explain_unknown_free(const struct event *event, char *text, size_t r
 	if (event->generation)
 		snprintf(text, room, "this key never had the token %" PRIu64, event->token);
 	else if (history_lost(event) && !event->evicted)
-		snprintf(text, room, "no record of this key, but older records of this device are gone");
+		snprintf(text, room,
+			 "no record of this key, but older records of this device are gone");
 	else if (history_lost(event))
 		snprintf(text, room,
 			 "no record of this key, but %" PRIu64
