@@ -91,10 +91,11 @@ static int take_stack(struct bt_caller *caller, const struct bufftrack_op *op,
 		actor = caller->actor;
 		refcount_inc(&actor->refs);
 	}
+	caller->now = ktime_get_ns();
 	with->client = caller->client;
 	with->actor = actor;
 	with->refs = 1;
-	with->now = ktime_get_ns();
+	with->now = caller->now;
 	with->tally.space = NULL;
 	with->nr_spare = 0;
 	return 0;
