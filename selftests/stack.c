@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Return addresses that a caller passes, and what is kept of them. */
+#include <sys/prctl.h>
+
 #include "bt.h"
 
 #define SIZE	16
@@ -124,6 +126,39 @@ TEST_F(stack, kept_once)
 }
 
 /* In another address space the same addresses mean something else. */
+/* From one place by more tasks than the kernel looks through, each under its own name */
+TEST_F(stack, of_many_tasks)
+{
+	const unsigned int many = 100;
+	const __u64 frames[] = { 0x3101, 0x3102 };
+	char name[BUFFTRACK_COMM_LEN];
+	unsigned long history;
+	unsigned int i;
+	__u32 id;
+
+	for (i = 0; i < 2 * many; i++) {
+		snprintf(name, sizeof(name), "task-%u", i % many);
+		ASSERT_EQ(0, prctl(PR_SET_NAME, name));
+		ASSERT_EQ(0, ALLOC(1 + i, frames, 2));
+	}
+	LIFE(1);
+	id = self->life.alloc.stack_id;
+	ASSERT_NE(0U, id);
+	for (i = 0; i < 2 * many; i++) {
+		snprintf(name, sizeof(name), "task-%u", i % many);
+		LIFE(1 + i);
+		EXPECT_STREQ(name, self->life.alloc.comm);
+		EXPECT_EQ(id, self->life.alloc.stack_id);
+	}
+	/* The last one of them takes it along. */
+	ASSERT_EQ(0, bt_parameter("history", 0, &history));
+	close(self->fd);
+	ASSERT_EQ(0, bt_parameter("history", history, NULL));
+	self->fd = bt_open();
+	ASSERT_LE(0, self->fd);
+	EXPECT_EQ(-ENOENT, READ(id, 1));
+}
+
 TEST_F(stack, of_another_process)
 {
 	const __u64 frames[] = { 0x3101, 0x3102 };
