@@ -257,6 +257,7 @@ static void mapped_put(struct bt_mapped *mapped)
 	else
 		rhashtable_remove_fast(&bt_mapped_files, &mapped->node, bt_mapped_params);
 	mutex_unlock(&bt_mapped_lock);
+	/* Lookups have the mutex, but a resize of the table passes by under RCU. */
 	if (mapped)
 		kfree_rcu(mapped, rcu);
 }
