@@ -130,7 +130,7 @@ static int alloc_first(struct alloc *alloc, struct bufftrack_op *op, struct spar
 	err = bt_held_inc(client);
 	if (err)
 		return err;
-	err = bufftrack_record_insert(alloc->attach->share->table, rec);
+	err = bufftrack_record_insert(alloc->attach->share, rec, alloc->key.hash);
 	if (err) {
 		atomic_dec(&client->held);
 		return -EBUSY;

@@ -23,9 +23,10 @@ static inline u64 bt_fold(u64 a, u64 b)
 
 /*
  * Two rounds of multiply and fold, as in wyhash (Wang Yi), keyed by a secret
- * that is drawn at load: callers choose the keys, and must not be able to make
- * them collide. The seed of the rhashtable is not used, since the order of LIST
- * must outlive a resize.
+ * that is drawn at load, since callers choose the keys. The seed of the rhashtable
+ * is not used, since the order of LIST must outlive a resize. Whoever tries long
+ * enough learns from that order which keys collide: bufftrack_record_insert() has
+ * a limit for that.
  */
 static inline u32 bt_hash(u64 buffer, u32 space_id)
 {

@@ -7,6 +7,12 @@
 
 #include "record.h"
 
+/*
+ * Records of a share in a bucket: by chance 15 come together once in 10^14 times. More
+ * would be somebody's doing (hash.h), and beyond 16 each would begin a futile resize.
+ */
+#define BT_MAX_CHAIN 15
+
 static struct kmem_cache *bt_record_cache;
 static atomic64_t bt_last_block = ATOMIC64_INIT(-1);
 u64 bufftrack_hash_secret[3] __ro_after_init;
@@ -68,10 +74,49 @@ struct bt_record *bufftrack_record_find_resizing(struct bt_table *table, u64 buf
 	return rhashtable_lookup(&table->records, &key, bt_record_params);
 }
 
-/* bufftrack_record_insert - of a key that is not there, with its shard's lock held */
-int bufftrack_record_insert(struct bt_table *table, struct bt_record *rec)
+/*
+ * Whether the share has as many records in a bucket as chance does not bring together.
+ * Others' are passed by: their memory is there, under RCU, but a space that another
+ * shard's record refers to may not be: it is compared, and not looked at.
+ */
+static noinline bool bucket_full(struct bt_share *share, const struct bucket_table *tbl,
+				 unsigned int bucket)
 {
-	return rhashtable_insert_fast(&table->records, &rec->node, bt_record_params);
+	const struct bt_space *space;
+	struct rhash_head *head;
+	unsigned int own = 0;
+	struct bt_record *rec;
+
+	rht_for_each_entry_rcu(rec, head, tbl, bucket, node) {
+		space = READ_ONCE(rec->space);
+		if (space && space == xa_load(&share->spaces, rec->space_id))
+			own++;
+	}
+	return own >= BT_MAX_CHAIN;
+}
+
+/**
+ * bufftrack_record_insert() - bring a record into a share's table
+ * @share: the share
+ * @rec: the record, of a key that is not there; its shard's lock is held
+ * @hash: the key's
+ *
+ * Return: 0; -EBUSY, -ENOMEM where the table has no room until it has been made
+ * larger, or the bucket has too many of the share's.
+ */
+int bufftrack_record_insert(struct bt_share *share, struct bt_record *rec, u32 hash)
+{
+	struct rhashtable *ht = &share->table->records;
+	const struct bucket_table *tbl = rht_dereference_rcu(ht->tbl, ht);
+	unsigned int bucket = hash & (tbl->size - 1);
+	struct rhash_head *head;
+	unsigned int nr = 0;
+
+	rht_for_each_rcu(head, tbl, bucket)
+		nr++;
+	if (unlikely(nr >= BT_MAX_CHAIN) && bucket_full(share, tbl, bucket))
+		return -EBUSY;
+	return rhashtable_insert_fast(ht, &rec->node, bt_record_params);
 }
 
 /* ---- records -------------------------------------------------------------- */

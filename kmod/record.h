@@ -70,7 +70,7 @@ static __always_inline struct bt_record *bt_record_find(struct bt_table *table, 
 }
 
 struct bt_record *bufftrack_record_new(const struct bt_key *key, gfp_t gfp);
-int bufftrack_record_insert(struct bt_table *table, struct bt_record *rec);
+int bufftrack_record_insert(struct bt_share *share, struct bt_record *rec, u32 hash);
 struct bt_record *bufftrack_record_take(struct bt_caller *caller, const struct bt_key *key);
 void bufftrack_record_free(struct bt_record *rec);
 void bufftrack_generation_block(struct bt_record *rec);

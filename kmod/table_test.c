@@ -613,6 +613,42 @@ static void hashes_are_spread(struct kunit *test)
 	KUNIT_EXPECT_NE(test, bt_hash(1, 0), bt_hash(0, 1));
 }
 
+/* The next buffer whose key comes into the same bucket as 0's, of at most 4096. */
+static u64 colliding(u64 buffer)
+{
+	do
+		buffer++;
+	while ((bt_hash(buffer, 0) ^ bt_hash(0, 0)) & 4095);
+	return buffer;
+}
+
+/* A chain that chance does not make: its maker comes to its end, others do not. */
+static void keys_that_collide(struct kunit *test)
+{
+	struct bt_test *t = test->priv;
+	struct bt_client *eve = bufftrack_test_open_as(test, 12345);
+	u64 buffer = 0;
+	int i;
+
+	for (i = 0; i < 15; i++) {
+		buffer = colliding(buffer);
+		EXPECT_ANSWER(ALLOC(t->client, buffer), OK, 1);
+	}
+	KUNIT_EXPECT_EQ(test, ALLOC(t->client, colliding(buffer)).error, -ENOMEM);
+	EXPECT_ANSWER(FREE(t->client, colliding(buffer)), UNKNOWN_FREE, 0);
+	/* What is there goes on, and so do the other buckets. */
+	EXPECT_ANSWER(FREE(t->client, buffer), OK, 0);
+	EXPECT_ANSWER(ALLOC(t->client, buffer), OK, 1);
+	EXPECT_ANSWER(ALLOC(t->client, buffer + 1), OK, 1);
+
+	for (i = 0; i < 10; i++) {
+		buffer = colliding(buffer);
+		EXPECT_ANSWER(ALLOC(eve, buffer), OK, 1);
+	}
+	KUNIT_EXPECT_EQ(test, ALLOC(t->other, colliding(buffer)).error, -ENOMEM);
+	bufftrack_test_close(&eve);
+}
+
 static struct kunit_case table_cases[] = {
 	KUNIT_CASE(refs_never_wrap),
 	KUNIT_CASE(views_never_wrap),
@@ -634,6 +670,7 @@ static struct kunit_case table_cases[] = {
 	KUNIT_CASE(walk_while_it_shrinks),
 	KUNIT_CASE(walk_of_nothing),
 	KUNIT_CASE(hashes_are_spread),
+	KUNIT_CASE(keys_that_collide),
 	{},
 };
 
