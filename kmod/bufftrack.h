@@ -177,6 +177,7 @@ void bufftrack_stats_read(const struct bt_stats *stats,
 			  struct bufftrack_stat *to);
 int bufftrack_stat(struct bt_client *client, struct bufftrack_stat *stat);
 void bufftrack_stats_retire(const struct bt_stats *stats);
+void bufftrack_stats_retired(struct bufftrack_stat *to);
 void bufftrack_stats_info(struct bufftrack_info *info);
 
 /*
@@ -212,8 +213,8 @@ struct bt_user {
 	struct list_head node;		/* bt_users_lock */
 	refcount_t refs;
 	kuid_t uid;
-	atomic_t devices;		/* brought into being, still there */
-	atomic_t stacks;		/* likewise */
+	atomic_t devices;		/* of which it is the payer */
+	atomic_t stacks;		/* that its clients passed, still there */
 	struct bt_stack *offending[BT_OFFENDING]; /* bt_offending_lock */
 	u32 offending_next;
 	struct bt_stats stats;
@@ -235,9 +236,9 @@ struct bt_device {
 	unsigned long serial;
 	refcount_t refs;
 	struct rhash_head node;
-	struct bt_user *creator;
+	struct bt_user *payer;		/* for whom it counts; lock */
 	struct mutex lock;		/* see above: device->lock */
-	struct list_head shares;	/* lock; readers RCU */
+	struct list_head shares;	/* lock; readers RCU; see share_place() */
 	struct rcu_head rcu;
 	struct bt_table table;
 };
@@ -295,16 +296,18 @@ bool bufftrack_device_serial(u64 id, unsigned long *serial);
 struct bt_device *bufftrack_device_next(unsigned long *serial);
 void bufftrack_device_put(struct bt_device *device);
 bool bufftrack_device_lost(u64 id);
+void bufftrack_device_set_lost(u64 id);
 struct bt_share *bufftrack_share_open(struct bt_client *client, u64 device,
 				      bool create);
 struct bt_share *bufftrack_share_next(struct bt_device *device,
 				      struct bt_share *prev);
 void bufftrack_share_put(struct bt_share *share);
-void bufftrack_shares_each(bool (*fn)(struct bt_share *share, void *arg),
+void bufftrack_shares_each(void (*fn)(struct bt_share *share, void *arg),
 			   void *arg);
 struct bt_space *bufftrack_space_get(struct bt_share *share, u32 id);
 int bufftrack_label(struct bt_share *share, const struct bufftrack_label *arg);
-bool bufftrack_may_see(const struct bt_user *user);
+bool bufftrack_may_see(kuid_t uid);
+bool bufftrack_may_see_all(void);
 
 /* ---- clients (client.c) -------------------------------------------------- */
 

@@ -12,7 +12,7 @@
  * under which its memory stays, and take a reference unless the last one has gone:
  * from 0 refs do not rise again.
  */
-static DEFINE_XARRAY(bt_clients);
+static DEFINE_XARRAY_FLAGS(bt_clients, XA_FLAGS_ACCOUNT);
 static atomic64_t bt_last_client = ATOMIC64_INIT(0);
 
 static void client_free_rcu(struct rcu_head *rcu)
@@ -60,7 +60,7 @@ struct bt_client *bufftrack_client_open(void)
 	client->id = atomic64_inc_return(&bt_last_client);
 	refcount_set(&client->refs, 1);
 	mutex_init(&client->lock);
-	xa_init(&client->attaches);
+	xa_init_flags(&client->attaches, XA_FLAGS_ACCOUNT);
 
 	/* From here on STAT finds it. */
 	err = xa_err(xa_store(&bt_clients, client->id, client, BT_GFP));

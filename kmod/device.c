@@ -25,7 +25,7 @@ static const struct rhashtable_params bt_device_params = {
  * one that is not there.
  */
 static struct rhashtable bt_devices;
-static DEFINE_XARRAY(bt_devices_serial);
+static DEFINE_XARRAY_FLAGS(bt_devices_serial, XA_FLAGS_ACCOUNT);
 static DEFINE_MUTEX(bt_devices_lock);
 static unsigned long bt_last_serial;
 
@@ -52,31 +52,39 @@ bool bufftrack_device_lost(u64 id)
 {
 	unsigned int n;
 
-	smp_rmb(); /* device_set_lost(): who misses the device sees what it lost */
+	smp_rmb(); /* bufftrack_device_set_lost(): who misses the device sees what it lost */
 	for (n = 0; n < BT_LOST_HASHES; n++)
 		if (!test_bit(lost_bit(id, n), bt_lost))
 			return false;
 	return true;
 }
 
-static void device_set_lost(u64 id)
+/* bufftrack_device_set_lost - before the device leaves its table; any context */
+void bufftrack_device_set_lost(u64 id)
 {
 	unsigned int n;
 
 	for (n = 0; n < BT_LOST_HASHES; n++)
 		set_bit(lost_bit(id, n), bt_lost);
-	smp_wmb(); /* bufftrack_device_lost(); the device leaves its table after this */
+	smp_wmb(); /* bufftrack_device_lost() */
+}
+
+/* Not perfmon_capable(): that nobody has asked for all is not to be audited. */
+bool bufftrack_may_see_all(void)
+{
+	return ns_capable_noaudit(&init_user_ns, CAP_PERFMON) ||
+	       ns_capable_noaudit(&init_user_ns, CAP_SYS_ADMIN);
 }
 
 /**
  * bufftrack_may_see() - the rule of who sees what
- * @user: whose thing it is; NULL for everybody's
+ * @uid: whose thing it is
  *
  * Return: whether the current task may see it.
  */
-bool bufftrack_may_see(const struct bt_user *user)
+bool bufftrack_may_see(kuid_t uid)
 {
-	return (user && uid_eq(user->uid, current_euid())) || perfmon_capable();
+	return uid_eq(uid, current_euid()) || bufftrack_may_see_all();
 }
 
 /* ---- users ---------------------------------------------------------------- */
@@ -127,7 +135,7 @@ void bufftrack_user_put(struct bt_user *user)
 	kfree(user);
 }
 
-/* bufftrack_users_sum - add up what all present users have counted */
+/* bufftrack_users_sum - add up what all users have counted, those who are gone too */
 void bufftrack_users_sum(struct bufftrack_stat *to)
 {
 	struct bt_user *user;
@@ -135,6 +143,7 @@ void bufftrack_users_sum(struct bufftrack_stat *to)
 	mutex_lock(&bt_users_lock);
 	list_for_each_entry(user, &bt_users, node)
 		bufftrack_stats_read(&user->stats, to);
+	bufftrack_stats_retired(to);
 	mutex_unlock(&bt_users_lock);
 }
 
@@ -189,14 +198,12 @@ void bufftrack_device_put(struct bt_device *device)
 {
 	if (!refcount_dec_and_mutex_lock(&device->refs, &bt_devices_lock))
 		return;
-	if (atomic64_read(&device->table.evicted))
-		device_set_lost(device->id);
 	rhashtable_remove_fast(&bt_devices, &device->node, bt_device_params);
 	xa_erase(&bt_devices_serial, device->serial);
 	mutex_unlock(&bt_devices_lock);
 
-	atomic_dec(&device->creator->devices);
-	bufftrack_user_put(device->creator);
+	atomic_dec(&device->payer->devices);
+	bufftrack_user_put(device->payer);
 	bufftrack_table_destroy(&device->table);
 	kfree_rcu(device, rcu);
 }
@@ -225,7 +232,7 @@ static struct bt_device *device_create(u64 id, struct bt_user *creator)
 
 	device->id = id;
 	device->serial = bt_last_serial + 1;
-	device->creator = creator;
+	device->payer = creator;
 	atomic64_set(&device->table.evicted, bufftrack_device_lost(id));
 	refcount_set(&device->refs, 1);
 	mutex_init(&device->lock);
@@ -294,12 +301,40 @@ static void share_free(struct bt_share *share)
 	kfree_rcu(share, rcu);
 }
 
+/*
+ * A device counts for the user who brought it into being, for as long as he uses it;
+ * then for the next one who does: nobody uses up a limit for another. With device->lock
+ * held; @gone has left the list.
+ */
+static void device_recharge(struct bt_device *device, const struct bt_share *gone)
+{
+	struct bt_user *user = device->payer, *next = NULL;
+	struct bt_share *share;
+
+	if (gone->parent || gone->user != user)
+		return;
+	list_for_each_entry(share, &device->shares, node) {
+		if (share->parent || share->user == user)
+			break;
+		next = next ?: share->user;
+	}
+	/* He has another one already, or nobody has. */
+	if (!next || (!list_entry_is_head(share, &device->shares, node) && !share->parent))
+		return;
+	atomic_inc(&next->devices);
+	refcount_inc(&next->refs);
+	device->payer = next;
+	atomic_dec(&user->devices);
+	bufftrack_user_put(user);
+}
+
 static void share_free_work(struct work_struct *work)
 {
 	struct bt_share *share = container_of(work, struct bt_share, free_work);
 
 	mutex_lock(&share->device->lock);
 	list_del_rcu(&share->node);
+	device_recharge(share->device, share);
 	mutex_unlock(&share->device->lock);
 	share_free(share);
 }
@@ -344,32 +379,42 @@ struct bt_share *bufftrack_share_next(struct bt_device *device, struct bt_share 
 
 /**
  * bufftrack_shares_each() - call a function for every share of every device
- * @fn: the function; must not sleep; ends the walk by returning false
+ * @fn: the function; must not sleep
  * @arg: handed to @fn
  *
  * For the shrinker: takes no lock and drops no device, since the allocation
- * that it serves may be under any of the mutexes.
+ * that it serves may be under any of the mutexes. Sleeps between devices.
  */
-void bufftrack_shares_each(bool (*fn)(struct bt_share *share, void *arg), void *arg)
+void bufftrack_shares_each(void (*fn)(struct bt_share *share, void *arg), void *arg)
 {
 	struct bt_device *device;
+	unsigned long serial = 0;
 	struct bt_share *share;
-	unsigned long serial;
-	bool more = true;
 
-	rcu_read_lock();
-	xa_for_each(&bt_devices_serial, serial, device) {
-		list_for_each_entry_rcu(share, &device->shares, node) {
-			if (!refcount_inc_not_zero(&share->refs))
-				continue;
-			more = fn(share, arg);
-			bufftrack_share_put(share);
-			if (!more)
-				goto out;
-		}
-	}
-out:
-	rcu_read_unlock();
+	do {
+		rcu_read_lock();
+		device = xa_find_after(&bt_devices_serial, &serial, ULONG_MAX, XA_PRESENT);
+		if (device)
+			list_for_each_entry_rcu(share, &device->shares, node) {
+				if (!refcount_inc_not_zero(&share->refs))
+					continue;
+				fn(share, arg);
+				bufftrack_share_put(share);
+			}
+		rcu_read_unlock();
+		cond_resched();
+	} while (device);
+}
+
+/* Shares are in the order of their PRIVATE clients' ids, the public ones first. */
+static struct list_head *share_place(struct bt_device *device, u64 private_client)
+{
+	struct bt_share *share;
+
+	list_for_each_entry_reverse(share, &device->shares, node)
+		if (share->private_client <= private_client)
+			break;
+	return &share->node;
 }
 
 /* With device->lock held. Takes over the reference to the parent, if it can. */
@@ -404,14 +449,15 @@ static struct bt_share *share_create(struct bt_client *client, struct bt_device 
 	refcount_inc(&client->user->refs);
 	share->user = client->user;
 	mutex_init(&share->spaces_lock);
-	xa_init(&share->spaces);
+	/* Its nodes are large, and as many as the user likes. */
+	xa_init_flags(&share->spaces, XA_FLAGS_ACCOUNT);
 	INIT_WORK(&share->free_work, share_free_work);
 	for (i = 0; i < BT_SHARDS; i++) {
 		share->tombs[i].tail = &share->tombs[i].list.first;
 		share->tombs[i].oldest = U64_MAX;
 	}
 	/* Pairs with the walks under RCU: they find it complete. */
-	list_add_tail_rcu(&share->node, &device->shares);
+	list_add_rcu(&share->node, share_place(device, share->private_client));
 	return share;
 }
 

@@ -108,6 +108,8 @@ static u64 table_reset(struct bt_table *table, struct bt_caller *caller)
 			nr = bt_shard_nr(bt_hash(rec->buffer, rec->space_id));
 			spin_lock(&table->shards[nr].lock);
 			if (rec->state == BUFFTRACK_STATE_LIVE) {
+				/* It may have begun after the reset has. */
+				caller->now = ktime_get_ns();
 				bufftrack_life_end(rec, caller, BUFFTRACK_STATE_RESET, nr);
 				lives++;
 				share = bt_share_of(rec);

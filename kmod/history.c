@@ -13,6 +13,9 @@
 #include "compat.h"
 #include "tomb.h"
 
+/* Tombstones that the shrinker is to give up at a time: each time it walks all shares. */
+#define BT_SCAN_BATCH 1024
+
 static struct shrinker *bt_shrinker;
 
 /* A tombstone is given up: @lost where it might have been asked for. */
@@ -21,7 +24,9 @@ static void count_gone(const struct bt_record *rec, bool lost)
 	const struct bt_share *share = rec->space->share;
 
 	if (lost) {
-		atomic64_inc(&share->table->evicted);
+		/* The device's own table; of a PRIVATE one nobody asks once it is gone. */
+		if (atomic64_inc_return(&share->table->evicted) == 1 && !share->parent)
+			bufftrack_device_set_lost(share->device->id);
 		bt_stats_add(rec->space->stats, evicted, 1);
 		bt_stats_add(&share->user->stats, evicted, 1);
 	} else {
@@ -104,10 +109,9 @@ void bufftrack_history_shrink(struct bt_share *share)
 /* ---- memory pressure ------------------------------------------------------ */
 
 /* Without the locks: tombs_nr is atomic, and a sum of many moments is as good a guess as any. */
-static bool count_share(struct bt_share *share, void *arg)
+static void count_share(struct bt_share *share, void *arg)
 {
 	*(unsigned long *)arg += atomic_read(&share->tombs_nr);
-	return true;
 }
 
 static unsigned long shrink_count(struct shrinker *shrinker, struct shrink_control *sc)
@@ -121,18 +125,25 @@ static unsigned long shrink_count(struct shrinker *shrinker, struct shrink_contr
 struct scan {
 	unsigned long sum; /* of all tombstones, when it began */
 	unsigned long nr; /* to be evicted */
+	unsigned long before; /* tombstones of the shares so far */
+	unsigned long due; /* that these are to have given */
 	unsigned long done;
 };
 
-/* Every share gives in proportion to what it has: no user pays for another. */
-static bool scan_share(struct bt_share *share, void *arg)
+/*
+ * Every share gives in proportion to what it has, so that no user pays for another:
+ * of @sum tombstones in a row, each that begins another @sum/@nr of them.
+ */
+static void scan_share(struct bt_share *share, void *arg)
 {
 	struct scan *scan = arg;
-	u64 nr = atomic_read(&share->tombs_nr);
+	unsigned long due;
 
-	nr = div64_u64(nr * scan->nr + scan->sum - 1, scan->sum);
-	scan->done += bufftrack_history_evict(share, min_t(u64, nr, UINT_MAX));
-	return scan->done < scan->nr;
+	scan->before += atomic_read(&share->tombs_nr);
+	due = mul_u64_u64_div_u64(scan->before, scan->nr, scan->sum);
+	if (due > scan->due)
+		scan->done += bufftrack_history_evict(share, due - scan->due);
+	scan->due = due;
 }
 
 static unsigned long shrink_scan(struct shrinker *shrinker, struct shrink_control *sc)
@@ -155,6 +166,7 @@ int __init bufftrack_history_init(void)
 		return -ENOMEM;
 	bt_shrinker->count_objects = shrink_count;
 	bt_shrinker->scan_objects = shrink_scan;
+	bt_shrinker->batch = BT_SCAN_BATCH;
 	err = shrinker_register(bt_shrinker, "bufftrack");
 	if (err)
 		shrinker_free(bt_shrinker);

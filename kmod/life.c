@@ -74,7 +74,8 @@ void bufftrack_space_change(struct bt_record *rec, struct bt_caller *caller, str
 		bufftrack_share_put(from->share);
 	}
 	refcount_inc(&space->share->refs);
-	rec->space = space;
+	/* bucket_full() reads it without the lock. */
+	WRITE_ONCE(rec->space, space);
 	bt_tally_of(caller, space)->fresh++;
 }
 
@@ -109,7 +110,7 @@ void bufftrack_answer(struct bufftrack_op *op, const struct bt_client *client,
 		return;
 	if (unlikely(rec->space->share->user != client->user) &&
 	    !(rec->state == BUFFTRACK_STATE_LIVE && bufftrack_hold_find(rec, client)) &&
-	    !bufftrack_may_see(NULL))
+	    !bufftrack_may_see_all())
 		return;
 	op->generation = rec->generation;
 	op->refs = bt_refs(rec);

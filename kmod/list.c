@@ -28,6 +28,11 @@ struct list_ctx {
 	unsigned int nr;
 };
 
+static bool may_see(const struct list_ctx *ctx, kuid_t uid)
+{
+	return ctx->see_all || uid_eq(uid, ctx->uid);
+}
+
 static void fill_event(const struct list_ctx *ctx, struct bufftrack_event *to,
 		       const struct bt_when *from)
 {
@@ -36,7 +41,7 @@ static void fill_event(const struct list_ctx *ctx, struct bufftrack_event *to,
 	if (!actor)
 		return;
 	to->time = from->time;
-	if (!ctx->see_all && !uid_eq(actor->uid, ctx->uid))
+	if (!may_see(ctx, actor->uid))
 		return;
 	to->pid = pid_nr_ns(actor->pid, ctx->ns);
 	to->tid = pid_nr_ns(actor->tid, ctx->ns);
@@ -45,16 +50,31 @@ static void fill_event(const struct list_ctx *ctx, struct bufftrack_event *to,
 	memcpy(to->comm, actor->comm, sizeof(to->comm));
 }
 
-static bool held_by(const struct bt_record *rec, u64 id)
+/* What a filter asks for is told by the answer: nothing that may not be seen. */
+static bool holds(const struct list_ctx *ctx, const struct bt_hold *hold)
+{
+	const struct bt_client *client = hold->attach->client;
+
+	return hold->count && client->id == ctx->arg->client && may_see(ctx, client->user->uid);
+}
+
+static bool held_by_wanted(const struct list_ctx *ctx, const struct bt_record *rec)
 {
 	const struct bt_more_hold *more;
 
-	if (rec->first.count && rec->first.attach->client->id == id)
+	if (holds(ctx, &rec->first))
 		return true;
 	for (more = rec->more; more; more = more->next)
-		if (more->hold.count && more->hold.attach->client->id == id)
+		if (holds(ctx, &more->hold))
 			return true;
 	return false;
+}
+
+static bool allocated_by_wanted(const struct list_ctx *ctx, const struct bt_record *rec)
+{
+	const struct bt_actor *actor = bt_alloc_of(rec)->actor;
+
+	return may_see(ctx, actor->uid) && pid_nr_ns(actor->pid, ctx->ns) == (pid_t)ctx->arg->pid;
 }
 
 static u64 oldest_holder(const struct list_ctx *ctx, const struct bt_record *rec)
@@ -67,9 +87,7 @@ static u64 oldest_holder(const struct list_ctx *ctx, const struct bt_record *rec
 	for (more = rec->more; more && !client; more = more->next)
 		if (more->hold.count)
 			client = more->hold.attach->client;
-	if (!client || (!ctx->see_all && !uid_eq(client->user->uid, ctx->uid)))
-		return 0;
-	return client->id;
+	return client && may_see(ctx, client->user->uid) ? client->id : 0;
 }
 
 static bool wanted(const struct list_ctx *ctx, const struct bt_record *rec)
@@ -81,14 +99,13 @@ static bool wanted(const struct list_ctx *ctx, const struct bt_record *rec)
 		return false;
 	if (!live && !(arg->flags & BUFFTRACK_LIST_DEAD))
 		return false;
-	if (!ctx->see_all && !uid_eq(rec->space->share->user->uid, ctx->uid))
+	if (!may_see(ctx, rec->space->share->user->uid))
 		return false;
 	if (arg->flags & BUFFTRACK_LIST_SPACE && rec->space_id != arg->space)
 		return false;
-	if (arg->flags & BUFFTRACK_LIST_CLIENT && !(live && held_by(rec, arg->client)))
+	if (arg->flags & BUFFTRACK_LIST_CLIENT && !(live && held_by_wanted(ctx, rec)))
 		return false;
-	if (arg->flags & BUFFTRACK_LIST_PID &&
-	    pid_nr_ns(bt_alloc_of(rec)->actor->pid, ctx->ns) != (pid_t)arg->pid)
+	if (arg->flags & BUFFTRACK_LIST_PID && !allocated_by_wanted(ctx, rec))
 		return false;
 	return true;
 }
@@ -96,6 +113,7 @@ static bool wanted(const struct list_ctx *ctx, const struct bt_record *rec)
 static void fill_life(const struct list_ctx *ctx, struct bufftrack_life *to,
 		      const struct bt_record *rec)
 {
+	const struct bt_actor *prev = bt_prev_alloc_of(rec)->actor;
 	const struct bt_share *share = rec->space->share;
 
 	*to = (struct bufftrack_life){
@@ -113,8 +131,10 @@ static void fill_life(const struct list_ctx *ctx, struct bufftrack_life *to,
 		.frees = rec->frees,
 		.refused = rec->refused,
 		.prev_state = rec->prev_state,
-		.prev_generation = bufftrack_prev_generation(rec),
 	};
+	/* A generation is a token: another user's is not told. */
+	if (prev && may_see(ctx, prev->uid))
+		to->prev_generation = bufftrack_prev_generation(rec);
 	if (share->private_client)
 		to->flags |= BUFFTRACK_LIFE_PRIVATE;
 	fill_event(ctx, &to->alloc, bt_alloc_of(rec));
@@ -163,21 +183,19 @@ static int list_table(struct list_ctx *ctx, struct bt_table *table, struct bt_po
 	return more;
 }
 
-/* The PRIVATE share of the device with the lowest client id after @after. */
-static struct bt_share *next_private(struct bt_device *device, u64 after)
+/*
+ * The PRIVATE share after @prev, NULL to begin, of a client with at least this id: they
+ * are in the order of the ids. As bufftrack_share_next().
+ */
+static struct bt_share *next_private(const struct list_ctx *ctx, struct bt_device *device,
+				     struct bt_share *prev, u64 id)
 {
-	struct bt_share *share = NULL, *best = NULL;
+	struct bt_share *share = prev;
 
-	while ((share = bufftrack_share_next(device, share))) {
-		if (share->private_client <= after ||
-		    (best && best->private_client <= share->private_client))
-			continue;
-		if (best)
-			bufftrack_share_put(best);
-		refcount_inc(&share->refs);
-		best = share;
-	}
-	return best;
+	while ((share = bufftrack_share_next(device, share)))
+		if (share->parent && share->private_client >= id && may_see(ctx, share->user->uid))
+			break;
+	return share;
 }
 
 /* Fill the chunk from one device; as list_table(). */
@@ -192,9 +210,9 @@ static int list_device(struct list_ctx *ctx, struct bt_device *device, u64 *tabl
 		if (more)
 			return more;
 		*pos = (struct bt_pos){};
-		share = next_private(device, 0);
+		share = next_private(ctx, device, NULL, 0);
 	} else {
-		share = next_private(device, *table - 1);
+		share = next_private(ctx, device, NULL, *table);
 		/* It has closed since: its successor begins at the beginning. */
 		if (share && share->private_client != *table)
 			*pos = (struct bt_pos){};
@@ -203,11 +221,12 @@ static int list_device(struct list_ctx *ctx, struct bt_device *device, u64 *tabl
 	while (share) {
 		*table = share->private_client;
 		more = list_table(ctx, share->table, pos, room);
-		bufftrack_share_put(share);
-		if (more)
+		if (more) {
+			bufftrack_share_put(share);
 			return more;
+		}
 		*pos = (struct bt_pos){};
-		share = next_private(device, *table);
+		share = next_private(ctx, device, share, 0);
 	}
 	return 0;
 }
@@ -277,7 +296,7 @@ int bufftrack_list(struct bufftrack_list *arg)
 		.arg = arg,
 		.ns = task_active_pid_ns(current),
 		.uid = current_euid(),
-		.see_all = bufftrack_may_see(NULL),
+		.see_all = bufftrack_may_see_all(),
 	};
 	u32 done = 0;
 	int more = 1;

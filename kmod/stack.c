@@ -2,8 +2,8 @@
 /*
  * Stacks: the return addresses that callers pass, each distinct stack once.
  *
- * A stack belongs to an address space: the same addresses in another process
- * are another stack. When it is new, each frame's mapped file and the offset in
+ * A stack belongs to an address space and a user: the same addresses in another
+ * process are another stack. When it is new, each frame's mapped file and the offset in
  * it are kept, so that it can be read when the process is gone. Actors refer to
  * stacks, and records to actors: a stack goes with the last life that tells of
  * it.
@@ -65,6 +65,7 @@ struct bt_stack {
 	u32 id;
 	u32 depth;
 	u64 hash;
+	kuid_t uid; /* of who passed it, and may read it */
 	struct mm_struct *mm; /* pinned, so that no other has its address */
 	struct bt_user *user;
 	struct rhash_head node;
@@ -78,6 +79,7 @@ struct bt_stack {
 struct stack_key {
 	u64 hash;
 	const struct mm_struct *mm;
+	kuid_t uid;
 	u32 depth;
 	const u64 *addresses;
 };
@@ -87,7 +89,7 @@ struct stack_key {
  * drops the last takes the stack out of both, and frees it by way of a work and RCU.
  */
 static struct rhashtable bt_stacks;
-static DEFINE_XARRAY_ALLOC1(bt_stacks_id);
+static DEFINE_XARRAY_FLAGS(bt_stacks_id, XA_FLAGS_ALLOC1 | XA_FLAGS_ACCOUNT);
 static u32 bt_stacks_last;
 static siphash_key_t bt_stack_secret;
 static struct rhashtable bt_mapped_files;
@@ -114,7 +116,8 @@ static inline int stack_cmpfn(struct rhashtable_compare_arg *arg, const void *ob
 	const struct bt_stack *stack = obj;
 	u32 i;
 
-	if (stack->hash != key->hash || stack->mm != key->mm || stack->depth != key->depth)
+	if (stack->hash != key->hash || stack->mm != key->mm || !uid_eq(stack->uid, key->uid) ||
+	    stack->depth != key->depth)
 		return 1;
 	for (i = 0; i < key->depth; i++)
 		if (stack->frames[i].address != key->addresses[i])
@@ -453,6 +456,7 @@ static struct bt_stack *stack_new(struct bt_user *user, const struct stack_key *
 	refcount_set(&stack->refs, 1);
 	stack->depth = key->depth;
 	stack->hash = key->hash;
+	stack->uid = key->uid;
 	for (i = 0; i < key->depth; i++)
 		stack->frames[i].address = key->addresses[i];
 	stack->mm = current->mm;
@@ -536,13 +540,19 @@ struct bt_stack *bufftrack_stack_get(struct bt_client *client, const u64 __user 
 				     u32 depth)
 {
 	u64 buf[BT_MAX_STACK];
-	struct stack_key key = { .mm = current->mm, .depth = depth, .addresses = buf };
+	struct stack_key key = {
+		.mm = current->mm,
+		.uid = current_euid(),
+		.depth = depth,
+		.addresses = buf,
+	};
 	struct bt_stack *stack;
 
 	if (copy_from_user(buf, addresses, depth * sizeof(*buf)))
 		return ERR_PTR(-EFAULT);
-	key.hash = siphash(buf, depth * sizeof(*buf), &bt_stack_secret) ^
-		   hash_ptr(current->mm, BITS_PER_LONG);
+	/* Address spaces lie in slabs, so that those of the same addresses differ in few bits. */
+	key.hash = siphash_3u64(siphash(buf, depth * sizeof(*buf), &bt_stack_secret),
+				(unsigned long)key.mm, __kuid_val(key.uid), &bt_stack_secret);
 
 	stack = stack_intern(client->user, &key);
 	if (IS_ERR(stack) && PTR_ERR(stack) != -EINTR)
@@ -561,9 +571,10 @@ struct bt_stack *bufftrack_stack_get(struct bt_client *client, const u64 __user 
 struct bt_actor *bufftrack_stack_actor(const struct bt_actor *base, struct bt_stack *stack)
 {
 	struct bt_actor *actor, *fresh = NULL;
-	unsigned int seen = 0;
+	unsigned int seen;
 
 again:
+	seen = 0;
 	spin_lock(&stack->lock);
 	list_for_each_entry(actor, &stack->actors, node) {
 		if (seen++ == BT_ACTORS_SEEN)
@@ -651,7 +662,7 @@ int bufftrack_stack(struct bufftrack_stack *arg)
 	rcu_read_unlock();
 	if (!stack)
 		return -ENOENT;
-	if (!bufftrack_may_see(stack->user)) {
+	if (!bufftrack_may_see(stack->uid)) {
 		err = -ENOENT;
 		goto put;
 	}

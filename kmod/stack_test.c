@@ -199,6 +199,35 @@ static void actors_are_shared(struct kunit *test)
 	bufftrack_actor_put(base);
 }
 
+/* Only the latest ones are looked through: the oldest is not met again. */
+static void actors_of_many(struct kunit *test)
+{
+	struct bt_test *t = test->priv;
+	struct bt_actor *base = bufftrack_actor_new();
+	struct bt_actor *actors[40], *again;
+	unsigned int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, base);
+	for (i = 0; i < ARRAY_SIZE(actors); i++) {
+		snprintf(base->comm, sizeof(base->comm), "task-%u", i);
+		actors[i] = bufftrack_stack_actor(base, get(test, t->client, here, DEPTH));
+		KUNIT_ASSERT_NOT_NULL(test, actors[i]);
+	}
+	again = bufftrack_stack_actor(base, get(test, t->client, here, DEPTH));
+	KUNIT_EXPECT_PTR_EQ(test, again, actors[ARRAY_SIZE(actors) - 1]);
+	bufftrack_actor_put(again);
+
+	snprintf(base->comm, sizeof(base->comm), "task-0");
+	again = bufftrack_stack_actor(base, get(test, t->client, here, DEPTH));
+	KUNIT_ASSERT_NOT_NULL(test, again);
+	KUNIT_EXPECT_PTR_NE(test, again, actors[0]);
+	KUNIT_EXPECT_PTR_EQ(test, again->stack, actors[0]->stack);
+	bufftrack_actor_put(again);
+	for (i = 0; i < ARRAY_SIZE(actors); i++)
+		bufftrack_actor_put(actors[i]);
+	bufftrack_actor_put(base);
+}
+
 /* One call with a stack; its id. */
 static u32 call_at(struct kunit *test, u32 kind, const u64 *addresses)
 {
@@ -721,6 +750,7 @@ static struct kunit_case stack_cases[] = {
 	KUNIT_CASE(address_spaces_are_apart),
 	KUNIT_CASE(what_cannot_be_read),
 	KUNIT_CASE(actors_are_shared),
+	KUNIT_CASE(actors_of_many),
 	KUNIT_CASE(kept_by_two_lives),
 	KUNIT_CASE(gone_with_the_tombstone),
 	KUNIT_CASE(no_more_than_the_limit),

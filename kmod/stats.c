@@ -16,9 +16,8 @@
 
 atomic64_t bufftrack_failed = ATOMIC64_INIT(0);
 
-/* What users who are gone had counted. Written under bt_retired_lock. */
+/* What users who are gone had counted. Under bt_users_lock, as their list. */
 static struct bufftrack_stat bt_retired;
-static DEFINE_SPINLOCK(bt_retired_lock);
 
 /* bufftrack_stats_init - 0 or -ENOMEM; charged to the caller; may sleep */
 int bufftrack_stats_init(struct bt_stats *stats)
@@ -96,26 +95,20 @@ void bufftrack_stats_retire(const struct bt_stats *stats)
 {
 	u64 peak;
 
-	spin_lock(&bt_retired_lock);
 	/* Peaks of different times do not add up. */
 	peak = bt_retired.peak_bytes;
 	bt_retired.peak_bytes = 0;
 	bufftrack_stats_read(stats, &bt_retired);
 	bt_retired.peak_bytes = max(peak, bt_retired.peak_bytes);
-	spin_unlock(&bt_retired_lock);
 }
 
-/* Everybody's: those who are there, and those who are gone. */
-static void stat_everybody(struct bufftrack_stat *st)
+/* bufftrack_stats_retired - add what users who are gone had counted */
+void bufftrack_stats_retired(struct bufftrack_stat *to)
 {
-	u64 peak;
+	u64 peak = to->peak_bytes;
 
-	bufftrack_users_sum(st);
-	peak = st->peak_bytes;
-	spin_lock(&bt_retired_lock);
-	stat_sum(st, &bt_retired);
-	st->peak_bytes = max(peak, bt_retired.peak_bytes);
-	spin_unlock(&bt_retired_lock);
+	stat_sum(to, &bt_retired);
+	to->peak_bytes = max(peak, bt_retired.peak_bytes);
 }
 
 /* bufftrack_stats_info - the counters of loss, machine-wide */
@@ -123,7 +116,7 @@ void bufftrack_stats_info(struct bufftrack_info *info)
 {
 	struct bufftrack_stat sum = {};
 
-	stat_everybody(&sum);
+	bufftrack_users_sum(&sum);
 	info->evicted = sum.evicted;
 	info->stacks_lost = atomic64_read(&bufftrack_stacks_lost);
 	info->logs_suppressed = bufftrack_logs_suppressed();
@@ -131,27 +124,28 @@ void bufftrack_stats_info(struct bufftrack_info *info)
 }
 
 /* The user's own sums, or with the right to see it everybody's. */
-static void stat_all(struct bufftrack_stat *st)
+static int stat_all(struct bufftrack_stat *st)
 {
 	struct bt_client *client;
 	struct bt_user *user;
 	u64 id = 0;
 
-	if (bufftrack_may_see(NULL)) {
-		stat_everybody(st);
+	if (bufftrack_may_see_all()) {
+		bufftrack_users_sum(st);
 	} else {
 		user = bufftrack_user_get(current_euid());
-		if (!IS_ERR(user)) {
-			bufftrack_stats_read(&user->stats, st);
-			bufftrack_user_put(user);
-		}
+		if (IS_ERR(user))
+			return PTR_ERR(user);
+		bufftrack_stats_read(&user->stats, st);
+		bufftrack_user_put(user);
 	}
 	while ((client = bufftrack_client_next(id))) {
 		id = client->id;
-		if (bufftrack_may_see(client->user))
+		if (bufftrack_may_see(client->user->uid))
 			st->clients++;
 		bufftrack_client_put(client);
 	}
+	return 0;
 }
 
 /* Whose label it is to be: the caller's own, else for the privileged any. */
@@ -194,7 +188,7 @@ static bool stat_device_parts(struct bt_device *device, struct bufftrack_stat *s
 	bool seen = false;
 
 	while ((share = bufftrack_share_next(device, share))) {
-		if (share->parent || !bufftrack_may_see(share->user))
+		if (share->parent || !bufftrack_may_see(share->user->uid))
 			continue;
 		seen = true;
 		stat_share(share, st);
@@ -240,7 +234,7 @@ static bool first_space(struct bt_device *device, unsigned long *id)
 
 	while ((share = bufftrack_share_next(device, share))) {
 		at = *id;
-		if (!share->parent && bufftrack_may_see(share->user) &&
+		if (!share->parent && bufftrack_may_see(share->user->uid) &&
 		    xa_find(&share->spaces, &at, U32_MAX, XA_PRESENT))
 			best = min(best, at);
 	}
@@ -268,7 +262,7 @@ static int stat_space(struct bufftrack_stat *st)
 		goto out;
 
 	while ((share = bufftrack_share_next(device, share))) {
-		if (share->parent || !bufftrack_may_see(share->user))
+		if (share->parent || !bufftrack_may_see(share->user->uid))
 			continue;
 		mutex_lock(&share->spaces_lock);
 		space = xa_load(&share->spaces, id);
@@ -294,7 +288,7 @@ static int stat_client(struct bt_client *self, struct bufftrack_stat *st)
 
 	if (st->flags & BUFFTRACK_STAT_NEXT) {
 		while ((client = bufftrack_client_next(id))) {
-			if (bufftrack_may_see(client->user))
+			if (bufftrack_may_see(client->user->uid))
 				break;
 			id = client->id;
 			bufftrack_client_put(client);
@@ -302,7 +296,7 @@ static int stat_client(struct bt_client *self, struct bufftrack_stat *st)
 	} else {
 		client = bufftrack_client_find(st->client ?: self->id);
 		/* One's own is always seen, whoever opened it. */
-		if (client && client != self && !bufftrack_may_see(client->user)) {
+		if (client && client != self && !bufftrack_may_see(client->user->uid)) {
 			bufftrack_client_put(client);
 			client = NULL;
 		}
@@ -333,7 +327,7 @@ static int stat_client(struct bt_client *self, struct bufftrack_stat *st)
  * @client: the caller's
  * @stat: the request; its output fields are 0
  *
- * Return: 0, or -ENOENT. May sleep.
+ * Return: 0; or -ENOENT, -ENOMEM. May sleep.
  */
 int bufftrack_stat(struct bt_client *client, struct bufftrack_stat *stat)
 {
@@ -345,7 +339,6 @@ int bufftrack_stat(struct bt_client *client, struct bufftrack_stat *stat)
 	case BUFFTRACK_STAT_CLIENT:
 		return stat_client(client, stat);
 	default:
-		stat_all(stat);
-		return 0;
+		return stat_all(stat);
 	}
 }

@@ -226,6 +226,32 @@ TEST_F(limits, devices_that_are_there)
 	}
 }
 
+/* Nor does one that another keeps when its own user has left it. */
+TEST_F(limits, devices_that_others_keep)
+{
+	int other, fd, i;
+
+	ASSERT_EQ(0, bt_parameter("max_devices", 1, NULL));
+	ASSERT_EQ(0, bt_parameter("history", 0, NULL));
+	IN_A_CHILD {
+		ASSERT_EQ(0, seteuid(BT_UID + 15));
+		other = bt_open();
+		fd = bt_open();
+		ASSERT_LE(0, other);
+		ASSERT_LE(0, fd);
+		ASSERT_EQ(0, seteuid(0));
+		ASSERT_EQ(0, ALLOC(fd, 1));
+		EXPECT_EQ(-BUFFTRACK_UNKNOWN_FREE, FREE(self->fd, 2));
+		self->device = bt_device();
+		EXPECT_EQ(-ENOSPC, ALLOC(other, 1));
+		close(fd);
+		/* He has left it a moment later. */
+		for (i = 0; i < 500 && ALLOC(other, 1) == -ENOSPC; i++)
+			usleep(10000);
+		EXPECT_GT(500, i);
+	}
+}
+
 /* Those that are gone count no more. */
 TEST_F(limits, devices_come_and_go)
 {

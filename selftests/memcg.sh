@@ -5,15 +5,17 @@
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . "$(dirname "$(readlink -f "$0")")/common.sh"
 
-cgroup=/sys/fs/cgroup/bufftrack-test
+cgroups=/sys/fs/cgroup/bufftrack-test
+cgroup=$cgroups/full
 max=$((32 << 20))
 device=0x3e3c60001
 
 grep -qw memory /sys/fs/cgroup/cgroup.controllers 2>/dev/null ||
 	skip_all "no memory controller of cgroup v2"
 echo +memory >/sys/fs/cgroup/cgroup.subtree_control || skip_all "cannot use the controller"
-mkdir $cgroup || exit 1
-trap 'leave; rmdir $cgroup' EXIT
+mkdir $cgroups $cgroups/full $cgroups/spaces || exit 1
+trap 'leave; rmdir $cgroups/full $cgroups/spaces $cgroups' EXIT
+echo +memory >$cgroups/cgroup.subtree_control || exit 1
 echo $max >$cgroup/memory.max
 [[ ! -e $cgroup/memory.swap.max ]] || echo 0 >$cgroup/memory.swap.max
 
@@ -28,7 +30,31 @@ events()	# NAME
 	awk -v name="$1" '$1 == name { print $2 }' $cgroup/memory.events
 }
 
-begin 9
+# The nodes of the kernel's arrays: of numbers far apart there is one or more for each.
+nodes()
+{
+	awk '$1 == "radix_tree_node" { print $2 * $4 }' /proc/slabinfo
+}
+
+spaces()
+{
+	local i j
+	for ((i = 0; i < 10; i++)); do
+		for ((j = 0; j < 256; j++)); do
+			echo alloc $((device + 1 + i)) $((j << 24 | i)) 1 64
+		done
+	done
+}
+
+begin 10
+was=$(nodes)
+cgroup=$cgroups/spaces
+# shellcheck disable=SC2046 # words
+inside btctl $(spaces) >"$tmp/out"
+cgroup=$cgroups/full
+took=$(($(nodes) - was))
+charged=$(awk '$1 == "slab" { print $2 }' $cgroups/spaces/memory.stat)
+check "of many spaces all is charged" between "$took" "$charged" $((took * 2))
 inside btctl fill $device 4096 >"$tmp/out" 2>&1
 status=$?
 read -r count where error <"$tmp/out"

@@ -33,7 +33,7 @@ squeeze()
 	[[ $evicted -gt 0 ]]
 }
 
-begin 7
+begin 8
 before=$(kills)
 echo 1000000 >$parameters/history
 mkfifo "$tmp/live"
@@ -63,4 +63,19 @@ check "the free of a forgotten one says so" \
 check "and there is room for new ones" \
 	same "ok ok double_free" "$(btctl alloc $device 1 2 64 free $device 1 2 \
 		free $device 1 2 | cut -d ' ' -f 1 | xargs)"
+
+# Of many shares each gives what is its part of the whole, 10,200 here.
+shrinker=$(echo /sys/kernel/debug/shrinker/bufftrack-*)
+if [[ -e $shrinker/scan ]]; then
+	unload
+	load
+	small=$(for i in {1..100}; do echo bury $((device + i)) 2; done)
+	# shellcheck disable=SC2086 # words
+	btctl $small bury $device 10000 >/dev/null
+	echo 0 0 128 >"$shrinker/scan"
+	read -r history evicted < <(btctl history $device)
+	check "by far the most from who has by far the most" between 120 "$evicted" 128
+else
+	ktap_test_skip "by far the most from who has by far the most: no CONFIG_SHRINKER_DEBUG"
+fi
 ktap_finished

@@ -176,6 +176,28 @@ TEST_F(stack, of_another_process)
 	EXPECT_NE(id, self->life.alloc.stack_id);
 }
 
+/* Address spaces differ in few bits: these must do, for the places of their stacks. */
+TEST_F(stack, of_many_processes)
+{
+	const unsigned int many = 600;
+	struct bufftrack_info before = { 0 }, after = { 0 };
+	const __u64 frames[] = { 0x3201, 0x3202 };
+	unsigned int i;
+
+	ASSERT_EQ(0, bt_ioctl(self->fd, BUFFTRACK_IOC_INFO, &before));
+	for (i = 0; i < many; i++) {
+		IN_A_CHILD {
+			EXPECT_EQ(0, ALLOC(1 + i, frames, 2));
+		}
+	}
+	ASSERT_EQ(0, bt_ioctl(self->fd, BUFFTRACK_IOC_INFO, &after));
+	EXPECT_EQ(before.stacks_lost, after.stacks_lost);
+	for (i = 0; i < many; i++) {
+		LIFE(1 + i);
+		EXPECT_LT(0U, self->life.alloc.stack_id);
+	}
+}
+
 /* It goes with the last life that refers to it. */
 TEST_F(stack, goes_with_its_lives)
 {

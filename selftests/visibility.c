@@ -223,9 +223,11 @@ TEST_F(visibility, of_the_life_before)
 		EXPECT_STREQ("", self->life.prev_alloc.comm);
 		EXPECT_LT(0, self->life.prev_end.time);
 		EXPECT_EQ(0, self->life.prev_end.pid);
+		EXPECT_EQ(0, self->life.prev_generation);
 	}
 	/* Root sees both. */
 	ASSERT_EQ(0, bt_life(self->fd, self->device, 0, 2, &self->life));
+	EXPECT_LT(0, self->life.prev_generation);
 	EXPECT_EQ(self->alice, (pid_t)self->life.prev_alloc.pid);
 }
 
@@ -468,6 +470,77 @@ TEST_F(visibility, of_a_file_that_root_opened)
 		EXPECT_EQ(-BUFFTRACK_FOREIGN_FREE, FREE(self->fd, 1));
 		EXPECT_EQ(0, self->op.generation);
 	}
+}
+
+/* Bob's process reports by a file of alice's: of its life she sees that it is there. */
+TEST_F(visibility, of_a_process_that_uses_ones_file)
+{
+	struct bufftrack_list list = of_device(self->device);
+	__u64 frames[] = { 0x1000, 0x2000 };
+	struct bufftrack_frame room[2];
+	struct bufftrack_stack stack = {
+		.frames = (uintptr_t)room, .nr = ARRAY_SIZE(room),
+		.frame_size = sizeof(room[0]),
+	};
+	struct bufftrack_op op = {
+		.device = self->device, .buffer = 40, .size = SIZE,
+		.stack = (uintptr_t)frames, .stack_depth = ARRAY_SIZE(frames),
+	};
+	struct bt_pipe up, down;
+	pid_t bob;
+	int fd;
+
+	ASSERT_EQ(0, bt_pipe(&up));
+	ASSERT_EQ(0, bt_pipe(&down));
+	ASSERT_EQ(0, seteuid(ALICE));
+	fd = bt_open();
+	ASSERT_EQ(0, seteuid(0));
+	ASSERT_LE(0, fd);
+	bob = bt_fork();
+	if (!bob) {
+		if (bt_become(self->bob) || bt_alloc(fd, &op))
+			_exit(1);
+		/* He holds another one of hers, too, by a file of his own. */
+		close(fd);
+		fd = bt_open();
+		if (ALLOC(fd, 1))
+			_exit(1);
+		bt_send(&up, bt_client_id(fd));
+		bt_receive(&down);
+		_exit(0);
+	}
+	list.client = bt_receive(&up);
+	list.pid = bob;
+	ASSERT_EQ(0, bt_life(self->fd, self->device, 0, 40, &self->life));
+	ASSERT_EQ(bob, (pid_t)self->life.alloc.pid);
+	stack.stack_id = self->life.alloc.stack_id;
+	ASSERT_NE(0U, stack.stack_id);
+	IN_A_CHILD {
+		ASSERT_EQ(0, bt_become(ALICE));
+		ASSERT_EQ(0, bt_life(fd, self->device, 0, 40, &self->life));
+		EXPECT_EQ(0U, self->life.alloc.pid);
+		EXPECT_EQ(0U, self->life.alloc.stack_id);
+		EXPECT_EQ(-ENOENT, bt_ioctl(fd, BUFFTRACK_IOC_STACK, &stack));
+		/* Nor by what she asks for */
+		EXPECT_EQ(3, bt_count(fd, of_device(self->device)));
+		list.flags |= BUFFTRACK_LIST_PID;
+		EXPECT_EQ(0, bt_count(fd, (struct bufftrack_list) {
+			.flags = list.flags, .device = list.device, .pid = bob }));
+		EXPECT_EQ(0, bt_count(fd, (struct bufftrack_list) {
+			.flags = BUFFTRACK_LIST_CLIENT, .client = list.client }));
+	}
+	/* Root sees who it was, bob his own stack. */
+	EXPECT_EQ(1, bt_count(self->fd, (struct bufftrack_list) {
+		.flags = BUFFTRACK_LIST_PID, .pid = bob }));
+	EXPECT_EQ(1, bt_count(self->fd, (struct bufftrack_list) {
+		.flags = BUFFTRACK_LIST_CLIENT, .client = list.client }));
+	IN_A_CHILD {
+		ASSERT_EQ(0, bt_become(self->bob));
+		EXPECT_EQ(0, bt_ioctl(fd, BUFFTRACK_IOC_STACK, &stack));
+	}
+	bt_send(&down, 0);
+	EXPECT_EQ(0, bt_reap(bob));
+	close(fd);
 }
 
 TEST_F(visibility, of_stacks)

@@ -34,8 +34,8 @@
  * E2BIG       the struct is longer than this kernel's and its tail not zero
  * EFAULT      the struct or an array that it points to cannot be read or written
  * ENOMEM      the kernel, or the caller's memory cgroup, has no memory left
- * ENOSPC      a limit was reached (see &struct bufftrack_info), or 1024 clients hold
- *             the life already
+ * ENOSPC      a limit was reached (see &struct bufftrack_info), or 1024 clients that
+ *             are open hold the life, or have held it
  * EINTR       a fatal signal is pending
  * ==========  ===============================================================
  *
@@ -48,8 +48,9 @@
  * A device or a space that a failed call brought into being stays, empty, until
  * its client closes.
  *
- * All times are CLOCK_MONOTONIC in nanoseconds. All pids are those of the
- * reader's pid namespace, and 0 where the task has none there.
+ * All times are CLOCK_MONOTONIC in nanoseconds, as the initial time namespace has
+ * it. All pids are those of the reader's pid namespace, and 0 where the task has
+ * none there.
  */
 
 #define BUFFTRACK_IOC_MAGIC		0xBF
@@ -458,7 +459,8 @@ struct bufftrack_event {
  * @frees: lives of it that ended by a FREE
  * @refused: bad frees that this key has seen
  * @prev_state: how the life before this one ended; NONE where there was none
- * @prev_generation: the generation of the life before; 0 where there was none
+ * @prev_generation: the generation of the life before; 0 where there was none, or it
+ *	is not the reader's to see
  * @alloc: this life's first ALLOC
  * @end: this life's end
  * @prev_alloc: the first ALLOC of the life before
@@ -492,6 +494,7 @@ struct bufftrack_life {
 #define BUFFTRACK_LIST_DEAD		(1U << 0) /* tombstones too */
 #define BUFFTRACK_LIST_DEVICE		(1U << 1) /* of @device only */
 #define BUFFTRACK_LIST_SPACE		(1U << 2) /* of @space only */
+/* Of these two, what the reader may not see is not found. */
 #define BUFFTRACK_LIST_CLIENT		(1U << 3) /* held by @client only */
 #define BUFFTRACK_LIST_PID		(1U << 4) /* allocated by process @pid only */
 
