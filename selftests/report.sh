@@ -78,7 +78,7 @@ refuses()	# MESSAGE FILE
 	same 1 $status && matches "$1" "$(<"$tmp/err")"
 }
 
-begin 35
+begin 38
 
 # A log whose balance is known: what is watched of its replay, its clients' leaving too,
 # is replayed once more, and recorded by both.
@@ -156,6 +156,19 @@ check "perfetto: an instant for each bad free" same \
 	"$(jq -c '.traceEvents[] | select(.ph == "i") | [.name, .pid]' "$tmp/perfetto")"
 exec 8>&-
 while pidof -q btctl; do sleep 0.1; done
+
+# What is read is more than there is room for on the way.
+status=0
+timeout 60 bufftrack report --all --json "$tmp/perf.data" >/dev/full 2>"$tmp/err" || status=$?
+check "an output that is full ends it" same "1 1" "$status $(grep -c "cannot write" "$tmp/err")"
+cp "$tmp/perf.data" "$tmp/copy"
+status=0
+bufftrack report --summary --perfetto "$tmp/copy" "$tmp/copy" >/dev/null 2>&1 || status=$?
+check "its own recording is not written over" same "1 0" \
+	"$status $(cmp -s "$tmp/copy" "$tmp/perf.data"; echo $?)"
+status=0
+bufftrack report "$tmp/bad.dat" >&- 2>"$tmp/err" || status=$?
+check "an output that is closed" same "1 1" "$status $(grep -c "cannot write" "$tmp/err")"
 
 check "bad events alone" report "$tmp/report" --json "$tmp/bad.dat"
 check "bad events alone: they are counted, and no balance" of_summary "$tmp/report" '[.double_free,

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "balance.h"
 #include "command.h"
@@ -199,12 +200,25 @@ static void print_summary_json(const struct report *report, const struct balance
 	json_print(object);
 }
 
+static bool same_file(const char *a, const char *b)
+{
+	struct stat first, second;
+
+	return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev &&
+	       first.st_ino == second.st_ino;
+}
+
 static bool tell_all(struct report *report)
 {
 	struct perfetto *perfetto = NULL;
 	bool done = true;
 
 	if (report->perfetto_path) {
+		if (same_file(report->path, report->perfetto_path)) {
+			complain("%s is the recording itself: give --perfetto another file",
+				 report->perfetto_path);
+			return false;
+		}
 		perfetto = perfetto_create(report->perfetto_path);
 		if (!perfetto)
 			return false;

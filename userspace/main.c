@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The table of commands, and what is common to all of them. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "command.h"
 #include "util.h"
@@ -112,11 +114,22 @@ static int run(int argc, char **argv)
 	return command->run(argc - 1, argv + 1);
 }
 
+/* A file that is opened is not to lie where output goes. */
+static void fill_closed(void)
+{
+	int fd;
+
+	for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			open("/dev/null", O_RDONLY);
+}
+
 int main(int argc, char **argv)
 {
 	static char name[] = "bufftrack";
 	int ret;
 
+	fill_closed();
 	if (argc > 0)
 		argv[0] = name;
 	ret = run(argc, argv);

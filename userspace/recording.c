@@ -37,10 +37,11 @@ struct recording {
 	struct recording_facts facts;
 };
 
-/* Before each event: a recorded without its frames, which follow; or the facts. */
+/* What follows: a recorded without its frames, and these; the facts so far; nothing. */
 enum message {
 	MESSAGE_EVENT = 1,
 	MESSAGE_FACTS,
+	MESSAGE_END,
 };
 
 void recording_fail(struct recording_facts *facts, const char *format, ...)
@@ -54,12 +55,33 @@ void recording_fail(struct recording_facts *facts, const char *format, ...)
 
 /* ---- the child ------------------------------------------------------------------ */
 
+struct sender {
+	FILE *to;
+	const struct recording_facts *facts;
+	bool begun;
+};
+
+static void send_message(FILE *to, int message)
+{
+	fwrite(&message, sizeof(message), 1, to);
+}
+
+static void send_facts(const struct sender *sender)
+{
+	send_message(sender->to, MESSAGE_FACTS);
+	fwrite(sender->facts, sizeof(*sender->facts), 1, sender->to);
+}
+
 static bool send_event(void *data, const struct recorded *recorded)
 {
-	const int message = MESSAGE_EVENT;
-	FILE *to = data;
+	struct sender *sender = data;
+	FILE *to = sender->to;
 
-	fwrite(&message, sizeof(message), 1, to);
+	/* What is known of it before it is read is told, should that not come to its end. */
+	if (!sender->begun)
+		send_facts(sender);
+	sender->begun = true;
+	send_message(to, MESSAGE_EVENT);
 	fwrite(recorded, offsetof(struct recorded, frames), 1, to);
 	if (recorded->nr_frames)
 		fwrite(recorded->frames, sizeof(recorded->frames[0]), recorded->nr_frames, to);
@@ -89,9 +111,9 @@ static void silence(void)
 
 static void __attribute__((noreturn)) run_child(int fd, reader_fn *read_file, FILE *to)
 {
-	const int message = MESSAGE_FACTS;
 	struct recording_facts facts;
-	struct recording_sink sink = { .take = send_event, .data = to };
+	struct sender sender = { .to = to, .facts = &facts };
+	struct recording_sink sink = { .take = send_event, .data = &sender };
 	struct stat stat;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -102,8 +124,8 @@ static void __attribute__((noreturn)) run_child(int fd, reader_fn *read_file, FI
 		limit(RLIMIT_CPU, SECONDS_BASE + SECONDS_PER_MB * ((uint64_t)stat.st_size >> 20));
 	}
 	read_file(fd, &sink, &facts);
-	fwrite(&message, sizeof(message), 1, to);
-	fwrite(&facts, sizeof(facts), 1, to);
+	send_facts(&sender);
+	send_message(to, MESSAGE_END);
 	_exit(fflush(to) ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 
@@ -152,9 +174,12 @@ static bool start_child(struct recording *recording, int fd, reader_fn *read_fil
 		complain("cannot make a pipe: %s", strerror(errno));
 		return false;
 	}
-	fflush(stdout);
+	/* What is not written yet is the parent's to write. */
+	fflush(NULL);
 	recording->child = fork();
 	if (recording->child == 0) {
+		/* Else it would wait for itself where the parent reads no more. */
+		close(ends[0]);
 		to = fdopen(ends[1], "w");
 		if (to)
 			run_child(fd, read_file, to);
@@ -215,13 +240,14 @@ bool recording_next(struct recording *recording, struct recorded *recorded)
 {
 	int message;
 
-	if (!receive(recording, &message, sizeof(message)))
+	do {
+		if (!receive(recording, &message, sizeof(message)))
+			return false;
+	} while (message == MESSAGE_FACTS &&
+		 receive(recording, &recording->facts, sizeof(recording->facts)));
+	recording->ended = message == MESSAGE_END;
+	if (message != MESSAGE_EVENT)
 		return false;
-	if (message != MESSAGE_EVENT) {
-		recording->ended = message == MESSAGE_FACTS &&
-				   receive(recording, &recording->facts, sizeof(recording->facts));
-		return false;
-	}
 	if (!receive(recording, recorded, offsetof(struct recorded, frames)) ||
 	    recorded->nr_frames > RECORDED_FRAMES)
 		return false;
