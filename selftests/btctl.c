@@ -24,6 +24,7 @@ static const char usage[] =
 	"  churn DEVICE COUNT  clients, each with a double free\n"
 	"  history DEVICE     its tombstones, and how many were evicted\n"
 	"  name NAME          names the client\n"
+	"  label DEVICE NAME  names the device\n"
 	"  reset DEVICE       ends what lives on it\n"
 	"  wait               says \"ready\", and waits for the end of its input\n";
 
@@ -260,6 +261,15 @@ static void name(const char *text)
 		die("CLIENT");
 }
 
+static void label(uint64_t device, const char *text)
+{
+	struct bufftrack_label label = { .device = device };
+
+	strncpy(label.label, text, sizeof(label.label) - 1);
+	if (ioctl(fd, BUFFTRACK_IOC_LABEL, &label))
+		die("LABEL");
+}
+
 static void reset(uint64_t device)
 {
 	struct bufftrack_reset reset = { .device = device };
@@ -307,6 +317,10 @@ int main(int argc, char **argv)
 			history(number());
 		} else if (!strcmp(command, "name")) {
 			name(word());
+		} else if (!strcmp(command, "label")) {
+			uint64_t device = number();
+
+			label(device, word());
 		} else if (!strcmp(command, "reset")) {
 			reset(number());
 		} else if (!strcmp(command, "wait")) {

@@ -38,7 +38,7 @@ cat >"$tmp/bug.log" <<-'END'
 	✗ Unknown buffer 694996096 on device 4    ← Extra free from old reference!
 END
 
-begin 43
+begin 46
 unload
 check "unload: not loaded is an error" fails bufftrack unload
 bufftrack unload --json >"$tmp/out" 2>/dev/null
@@ -111,6 +111,15 @@ check "watch is ready again" watch --count 1 --all --device 78
 exec 7>&-
 check "watch: a leak ends it" watched
 check "watch: a leak" same 1 "$(jq -r .event "$tmp/watch" | grep -cx leak)"
+
+# Names that change while it watches
+check "watch is ready to look names up" watch --count 2 --device 78
+btctl label 78 first alloc 78 1 0x3000 64 free 78 1 0x3000 free 78 1 0x3000 >/dev/null
+sleep 2
+btctl label 78 second free 78 1 0x3000 >/dev/null
+check "watch: has seen both" watched
+check "watch: the name that it has by then" same "first second" \
+	"$(jq -r .device_label "$tmp/watch" | xargs)"
 
 check "watch is ready for Ctrl-C" watch
 kill -INT "$watcher"

@@ -134,6 +134,7 @@ static bool follow_module(struct watch *watch)
 		end_groups(watch);
 		/* The next one numbers them anew. */
 		stacks_forget(watch->style.stacks);
+		labels_forget(watch->style.labels);
 		say(watch, "the module was unloaded; waiting for it");
 		return true;
 	case TRACE_BACK:

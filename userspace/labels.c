@@ -11,7 +11,7 @@
 #include "labels.h"
 #include "util.h"
 
-/* How often, at most, a name that is not there is looked for again. */
+/* How often, at most, the names are read again. */
 #define READ_AGAIN_NS NSEC_PER_SEC
 
 struct label {
@@ -51,27 +51,49 @@ void labels_free(struct labels *labels)
 	free(labels);
 }
 
-static void add_label(struct labels *labels, const struct bufftrack_stat *stat)
+/* Those of another module, which is gone: the next one's have to be read. */
+void labels_forget(struct labels *labels)
+{
+	labels->nr = 0;
+	labels->read_at = 0;
+}
+
+static struct label *find_label(const struct labels *labels, uint64_t device, const uint32_t *space)
 {
 	struct label *label;
 
-	if (!stat->name[0])
-		return;
-	labels->table = xrealloc(labels->table, labels->nr + 1, sizeof(*labels->table));
-	label = &labels->table[labels->nr++];
-	label->device = stat->device;
-	label->space = stat->space;
-	label->of_space = stat->scope == BUFFTRACK_STAT_SPACE;
+	for (label = labels->table; label < labels->table + labels->nr; label++) {
+		if (label->device != device || label->of_space != !!space)
+			continue;
+		if (!space || label->space == *space)
+			return label;
+	}
+	return NULL;
+}
+
+static void add_label(struct labels *labels, const struct bufftrack_stat *stat)
+{
+	bool of_space = stat->scope == BUFFTRACK_STAT_SPACE;
+	struct label *label = find_label(labels, stat->device, of_space ? &stat->space : NULL);
+
+	if (!label) {
+		if (!stat->name[0])
+			return;
+		labels->table = xrealloc(labels->table, labels->nr + 1, sizeof(*labels->table));
+		label = &labels->table[labels->nr++];
+		label->device = stat->device;
+		label->space = stat->space;
+		label->of_space = of_space;
+	}
 	copy_text(label->name, sizeof(label->name), stat->name, sizeof(stat->name));
 }
 
-/* Reads all names through the open device @fd. */
+/* Reads all names through the open device @fd; those of what is gone are kept. */
 void labels_read(struct labels *labels, int fd)
 {
 	struct bufftrack_stat device = { .scope = BUFFTRACK_STAT_DEVICE };
 	struct bufftrack_stat space;
 
-	labels->nr = 0;
 	labels->read_at = monotonic_ns();
 	while (device_stat_next(fd, &device) > 0) {
 		add_label(labels, &device);
@@ -84,41 +106,29 @@ void labels_read(struct labels *labels, int fd)
 	}
 }
 
-static const char *find_label(const struct labels *labels, uint64_t device, const uint32_t *space)
-{
-	const struct label *label;
-
-	for (label = labels->table; label < labels->table + labels->nr; label++) {
-		if (label->device != device || label->of_space != !!space)
-			continue;
-		if (!space || label->space == *space)
-			return label->name;
-	}
-	return NULL;
-}
-
 /*
- * A name that is not known may have been given since. The device is open for
- * that moment only, as who holds it open keeps the module from being unloaded.
+ * A name may have been given since. The device is open for that moment only, as who
+ * holds it open keeps the module from being unloaded.
  */
 static const char *look_up(struct labels *labels, uint64_t device, const uint32_t *space)
 {
-	const char *name = find_label(labels, device, space);
-	int fd;
+	const struct label *label;
+	int fd = -1;
 
-	if (name || labels->of_recording ||
-	    (labels->read_at && monotonic_ns() - labels->read_at < READ_AGAIN_NS))
-		return name;
-	labels->read_at = monotonic_ns();
-	fd = device_try_open();
-	if (fd < 0)
-		return NULL;
-	labels_read(labels, fd);
-	close(fd);
-	return find_label(labels, device, space);
+	if (!labels->of_recording &&
+	    (!labels->read_at || monotonic_ns() - labels->read_at >= READ_AGAIN_NS)) {
+		labels->read_at = monotonic_ns();
+		fd = device_try_open();
+	}
+	if (fd >= 0) {
+		labels_read(labels, fd);
+		close(fd);
+	}
+	label = find_label(labels, device, space);
+	return label && label->name[0] ? label->name : NULL;
 }
 
-/* The name of a device, NULL where it has none. */
+/* The name of a device, NULL where it has none: until the next look. */
 const char *labels_device(struct labels *labels, uint64_t device)
 {
 	return look_up(labels, device, NULL);
