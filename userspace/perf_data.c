@@ -81,10 +81,16 @@ struct map {
 	uint32_t build_id_len;
 };
 
+/* What one process has mapped, or several: a child shares its parent's until it differs. */
+struct maps {
+	size_t refs;
+	size_t nr;
+	struct map map[];
+};
+
 struct process {
 	uint32_t pid;
-	struct map *maps;
-	size_t nr_maps;
+	struct maps *maps; /* NULL: none */
 };
 
 /* What a sample has of interest. */
@@ -717,12 +723,38 @@ static struct process *find_process(struct perf_data *perf, uint32_t pid)
 	return process;
 }
 
+static void drop_maps(struct process *process)
+{
+	if (process->maps && !--process->maps->refs)
+		free(process->maps);
+	process->maps = NULL;
+}
+
 static void free_process(void *node)
 {
-	struct process *process = node;
+	drop_maps(node);
+	free(node);
+}
 
-	free(process->maps);
-	free(process);
+/* Room for one more, in a list that is the process's own. */
+static struct map *new_map(struct process *process)
+{
+	struct maps *maps = process->maps;
+	size_t nr = maps ? maps->nr : 0;
+	size_t size = sizeof(*maps) + (nr + 1) * sizeof(maps->map[0]);
+
+	if (!maps || maps->refs > 1) {
+		maps = xrealloc(NULL, 1, size);
+		maps->refs = 1;
+		if (nr)
+			memcpy(maps->map, process->maps->map, nr * sizeof(maps->map[0]));
+		drop_maps(process);
+	} else {
+		maps = xrealloc(maps, 1, size);
+	}
+	maps->nr = nr + 1;
+	process->maps = maps;
+	return &maps->map[nr];
 }
 
 static void add_map(struct perf_data *perf, const struct perf_event_header *header,
@@ -730,7 +762,6 @@ static void add_map(struct perf_data *perf, const struct perf_event_header *head
 {
 	uint32_t pid = take32(&body);
 	struct map map = { 0 };
-	struct process *process;
 	uint8_t id[24];
 
 	take32(&body); /* the tid */
@@ -751,9 +782,7 @@ static void add_map(struct perf_data *perf, const struct perf_event_header *head
 	if (!body.left || map.path[0] != '/' || (map.path_len > 1 && map.path[1] == '/'))
 		return;
 	find_build_id(perf, &map);
-	process = find_process(perf, pid);
-	process->maps = xrealloc(process->maps, process->nr_maps + 1, sizeof(map));
-	process->maps[process->nr_maps++] = map;
+	*new_map(find_process(perf, pid)) = map;
 }
 
 /* A child begins with what its parent has mapped; a thread has it already. */
@@ -766,12 +795,10 @@ static void fork_process(struct perf_data *perf, struct span body)
 		return;
 	parent = find_process(perf, parent_pid);
 	process = find_process(perf, pid);
-	process->nr_maps = 0;
-	if (!parent->nr_maps)
-		return;
-	process->maps = xrealloc(process->maps, parent->nr_maps, sizeof(*process->maps));
-	memcpy(process->maps, parent->maps, parent->nr_maps * sizeof(*process->maps));
-	process->nr_maps = parent->nr_maps;
+	drop_maps(process);
+	process->maps = parent->maps;
+	if (process->maps)
+		process->maps->refs++;
 }
 
 static void add_frame(const struct process *process, struct recorded *recorded, uint64_t address)
@@ -781,8 +808,8 @@ static void add_frame(const struct process *process, struct recorded *recorded, 
 	size_t i;
 
 	*frame = (struct bufftrack_frame){ .address = address };
-	for (i = process->nr_maps; i-- > 0;) {
-		map = &process->maps[i];
+	for (i = process->maps ? process->maps->nr : 0; i-- > 0;) {
+		map = &process->maps->map[i];
 		if (address < map->start || address - map->start >= map->len)
 			continue;
 		frame->offset = address - map->start + map->offset;
@@ -861,7 +888,7 @@ static void tell_events(struct perf_data *perf, const struct recording_sink *sin
 			break;
 		case PERF_RECORD_COMM:
 			if (header.misc & MISC_COMM_EXEC)
-				find_process(perf, take32(&body))->nr_maps = 0;
+				drop_maps(find_process(perf, take32(&body)));
 			break;
 		default:
 			add_map(perf, &header, body);

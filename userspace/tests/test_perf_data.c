@@ -178,28 +178,47 @@ static void put_sample(struct file *file, uint64_t id, uint16_t type, uint64_t t
 	put32(file, 0);
 }
 
-static void put_mmap2(struct file *file)
+static void put_mmap2(struct file *file, uint32_t pid, uint64_t time, const char *name)
 {
-	static const char path[32] = "/opt/runtime.so";
 	static const uint8_t build_id[24] = { 20, 0, 0, 0, 0xab };
+	char path[32] = "";
 
+	snprintf(path, sizeof(path), "%s", name);
 	put_header(file, PERF_RECORD_MMAP2, 1 << 14, 8 + 24 + 24 + 8 + sizeof(path) + 32);
-	put32(file, 42);
-	put32(file, 42);
+	put32(file, pid);
+	put32(file, pid);
 	put64(file, 0x400000);
 	put64(file, 0x10000);
 	put64(file, 0x2000);
 	put(file, build_id, sizeof(build_id));
 	put64(file, 0);
 	put(file, path, sizeof(path));
-	put_sample_id(file, 5, 7);
+	put_sample_id(file, time, 7);
 }
 
-/* Two events in the wrong order, a loss between them, and what was mapped. */
+static void put_fork(struct file *file, uint32_t pid, uint32_t parent, uint64_t time)
+{
+	put_header(file, PERF_RECORD_FORK, 0, 24 + 32);
+	put32(file, pid);
+	put32(file, parent);
+	put32(file, pid);
+	put32(file, parent);
+	put64(file, time);
+	put_sample_id(file, time, 7);
+}
+
+/*
+ * Two events in the wrong order, a loss between them, and what was mapped: by the
+ * parent of who they are of; by its child and by the parent, later, other files.
+ */
 static void put_records(struct file *file)
 {
 	put_sample(file, 8, DOUBLE_TYPE, 300, 0x2000);
-	put_mmap2(file);
+	put_mmap2(file, 41, 5, "/opt/runtime.so");
+	put_fork(file, 42, 41, 6);
+	put_fork(file, 43, 42, 7);
+	put_mmap2(file, 43, 8, "/opt/of-the-child.so");
+	put_mmap2(file, 41, 9, "/opt/of-the-parent.so");
 	put_header(file, PERF_RECORD_LOST, 0, 16 + 32);
 	put64(file, 7);
 	put64(file, 11);
