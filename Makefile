@@ -100,7 +100,9 @@ install: all
 	test -n "$(DESTDIR)" || depmod $(RELEASE)
 
 ## dkms: register the source with DKMS, which builds it for each new kernel
-VERSION = $(or $(shell git describe --tags --always 2>/dev/null),0)
+# DKMS installs the newest, by this name: without a tag it goes by the commit's time.
+VERSION = $(or $(shell git describe --tags --match 'v[0-9]*' 2>/dev/null), \
+  $(shell git log -1 --date=format:%Y%m%d.%H%M%S --format=0.0.%cd.g%h 2>/dev/null),0)
 dkms:
 	@test -n "$(DESTDIR)" || command -v dkms >/dev/null || { \
 	  echo "bufftrack: no dkms here: apt-get install dkms, or give DESTDIR=" >&2; exit 1; }
