@@ -80,7 +80,8 @@ DECLARE_EVENT_CLASS(bufftrack_use,
 		  __print_flags(__entry->flags, "|",
 				{ BUFFTRACK_F_EXCLUSIVE, "exclusive" },
 				{ BUFFTRACK_F_SHARED, "shared" },
-				{ BUFFTRACK_F_VIEW, "view" }),
+				{ BUFFTRACK_F_VIEW, "view" },
+				{ BUFFTRACK_LIFE_PRIVATE, "private" }),
 		  __entry->refs, __entry->views, __entry->stack_id,
 		  __entry->pid, __entry->tid, __entry->comm)
 );

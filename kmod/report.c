@@ -123,6 +123,8 @@ void bufftrack_report_use(const struct bt_caller *caller, const struct bt_record
 		.views = rec->views,
 	};
 
+	if (rec->space->share->private_client)
+		use.flags |= BUFFTRACK_LIFE_PRIVATE;
 	fill_who(&use.by, caller->actor, caller->now);
 	if (alloc)
 		trace_bufftrack_alloc(&use);

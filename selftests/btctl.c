@@ -25,6 +25,7 @@ static const char usage[] =
 	"  history DEVICE     its tombstones, and how many were evicted\n"
 	"  name NAME          names the client\n"
 	"  label DEVICE NAME  names the device\n"
+	"  private            makes the client PRIVATE\n"
 	"  reset DEVICE       ends what lives on it\n"
 	"  wait               says \"ready\", and waits for the end of its input\n";
 
@@ -261,6 +262,17 @@ static void name(const char *text)
 		die("CLIENT");
 }
 
+static void make_private(void)
+{
+	struct bufftrack_client client = {
+		.mask = BUFFTRACK_CLIENT_PRIVATE,
+		.flags = BUFFTRACK_CLIENT_PRIVATE,
+	};
+
+	if (ioctl(fd, BUFFTRACK_IOC_CLIENT, &client))
+		die("CLIENT");
+}
+
 static void label(uint64_t device, const char *text)
 {
 	struct bufftrack_label label = { .device = device };
@@ -321,6 +333,8 @@ int main(int argc, char **argv)
 			uint64_t device = number();
 
 			label(device, word());
+		} else if (!strcmp(command, "private")) {
+			make_private();
 		} else if (!strcmp(command, "reset")) {
 			reset(number());
 		} else if (!strcmp(command, "wait")) {

@@ -78,7 +78,7 @@ refuses()	# MESSAGE FILE
 	same 1 $status && matches "$1" "$(<"$tmp/err")"
 }
 
-begin 38
+begin 42
 
 # A log whose balance is known: what is watched of its replay, its clients' leaving too,
 # is replayed once more, and recorded by both.
@@ -177,6 +177,21 @@ check "bad events alone: they are counted, and no balance" of_summary "$tmp/repo
 bufftrack report "$tmp/bad.dat" >"$tmp/text" 2>&1
 check "bad events alone: that is said" matches "no balance: only bad events" "$(<"$tmp/text")"
 check "bad events alone: nor what was earlier" same 0 "$(grep -c ' earlier$' "$tmp/text")"
+
+# Two PRIVATE clients of one address: what one frees too often is not what the other leaks.
+cat >"$tmp/script" <<-END
+	btctl private alloc 82 1 0x7000 64
+	btctl private alloc 82 1 0x7000 64 free 82 1 0x7000 free 82 1 0x7000
+END
+check "watch is ready for PRIVATE clients" watch "$tmp/all" --all
+trace-cmd record -q -e bufftrack -o "$tmp/private.dat" "$here/recorded" bash "$tmp/script" >/dev/null
+check "watch has seen them" watched
+check "PRIVATE clients: a report" report "$tmp/report" --json "$tmp/private.dat"
+bufftrack replay --json "$tmp/all" >"$tmp/replay"
+check "PRIVATE clients: each by itself, in a report and when replayed" same \
+	"[0,1,1] [0,1,1]" "$(jq -c 'select(.event == "summary") |
+		[.balanced, .leaked, .over_freed]' "$tmp/report") $(
+	jq -c '[.balanced, .leaked, .over_freed]' "$tmp/replay")"
 
 echo nothing >"$tmp/file"
 check "another file is refused" refuses "neither" "$tmp/file"

@@ -196,6 +196,18 @@ TEST_F(trace, fields_in_their_format)
 	}
 }
 
+TEST_F(trace, of_a_private_client)
+{
+	ASSERT_EQ(0, bt_client(self->fd, BUFFTRACK_CLIENT_PRIVATE, BUFFTRACK_CLIENT_PRIVATE, NULL,
+			       NULL));
+	ASSERT_EQ(0, ALLOC(self->fd));
+	ASSERT_EQ(0, FREE(self->fd));
+	ASSERT_EVENT("alloc", 0);
+	EXPECT_WORD("flags", "private");
+	ASSERT_EVENT("free", 0);
+	EXPECT_WORD("flags", "private");
+}
+
 TEST_F(trace, alloc_and_free)
 {
 	__u64 generation;

@@ -40,6 +40,8 @@ static int compare_keys(const void *first, const void *second)
 		order = compare_numbers(a->device, b->device);
 	if (!order)
 		order = compare_numbers(a->space, b->space);
+	if (!order)
+		order = compare_numbers(a->client, b->client);
 	return order;
 }
 
@@ -66,26 +68,28 @@ void balance_free(struct balance *balance)
 	free(balance);
 }
 
-/* The key; NULL where nothing was reported of it. */
-struct balance_key *balance_find(struct balance *balance, uint64_t device, uint32_t space,
-				 uint64_t buffer)
+/* The key of that device, buffer, client and space; NULL where nothing was reported of it. */
+struct balance_key *balance_find(struct balance *balance, const struct balance_key *wanted)
 {
-	const struct balance_key wanted = { .device = device, .buffer = buffer, .space = space };
-	struct balance_key **found = tfind(&wanted, &balance->tree, compare_keys);
+	struct balance_key **found = tfind(wanted, &balance->tree, compare_keys);
 
 	return found ? *found : NULL;
 }
 
-/* The key, which comes into being where it is not there yet. */
-struct balance_key *balance_key(struct balance *balance, uint64_t device, uint32_t space,
-				uint64_t buffer)
+/* The same, which comes into being where it is not there yet. */
+struct balance_key *balance_key(struct balance *balance, const struct balance_key *wanted)
 {
-	struct balance_key *key = balance_find(balance, device, space, buffer);
+	struct balance_key *key = balance_find(balance, wanted);
 
 	if (key)
 		return key;
 	key = xrealloc(NULL, 1, sizeof(*key));
-	*key = (struct balance_key){ .device = device, .buffer = buffer, .space = space };
+	*key = (struct balance_key){
+		.device = wanted->device,
+		.buffer = wanted->buffer,
+		.client = wanted->client,
+		.space = wanted->space,
+	};
 	if (!tsearch(key, &balance->tree, compare_keys)) {
 		complain("out of memory");
 		exit(EXIT_FAILURE);

@@ -12,6 +12,7 @@ struct json_object;
 
 /**
  * struct balance_key - one key, and what was reported of it
+ * @client: of a PRIVATE client's its id, else 0
  * @live: it has a life that has not ended
  * @allocs: calls, refused ones too
  * @frees: calls, refused ones too
@@ -21,6 +22,7 @@ struct json_object;
 struct balance_key {
 	uint64_t device;
 	uint64_t buffer;
+	uint64_t client;
 	uint32_t space;
 	bool live;
 	uint64_t allocs;
@@ -31,10 +33,8 @@ struct balance_key {
 
 struct balance *balance_new(void);
 void balance_free(struct balance *balance);
-struct balance_key *balance_key(struct balance *balance, uint64_t device, uint32_t space,
-				uint64_t buffer);
-struct balance_key *balance_find(struct balance *balance, uint64_t device, uint32_t space,
-				 uint64_t buffer);
+struct balance_key *balance_key(struct balance *balance, const struct balance_key *wanted);
+struct balance_key *balance_find(struct balance *balance, const struct balance_key *wanted);
 size_t balance_keys(const struct balance *balance, struct balance_key ***keys);
 
 void balance_call(struct balance *balance, struct balance_key *key, bool alloc);

@@ -24,8 +24,13 @@
 /* The spaces that the server's names mean; others follow as they appear. */
 #define SPACE_OF_UNTYPED 0
 
+/*
+ * @number: what the kernel calls it
+ */
 struct client {
 	uint64_t id;
+	uint64_t number;
+	bool is_private;
 	int fd;
 };
 
@@ -139,6 +144,19 @@ static void *find_or_add(void **tree, const void *wanted, size_t size,
 	return *found;
 }
 
+/* It has to be known before the first call; later it fails, and is as everybody's. */
+static void make_private(const struct replay *replay, struct client *client)
+{
+	struct bufftrack_client arg = {
+		.mask = BUFFTRACK_CLIENT_PRIVATE,
+		.flags = BUFFTRACK_CLIENT_PRIVATE,
+	};
+
+	if (client->is_private || !(replay->features & BUFFTRACK_FEATURE_PRIVATE))
+		return;
+	client->is_private = ioctl(client->fd, BUFFTRACK_IOC_CLIENT, &arg) == 0;
+}
+
 /* Each client of the log is one of ours: an open file. NULL where it cannot. */
 static struct client *find_client(struct replay *replay, uint64_t id)
 {
@@ -156,6 +174,8 @@ static struct client *find_client(struct replay *replay, uint64_t id)
 	replay->nr_clients++;
 	snprintf(name.name, sizeof(name.name), "replay-%" PRIu64, id);
 	ioctl(client->fd, BUFFTRACK_IOC_CLIENT, &name);
+	client->number = name.id;
+	client->is_private = false;
 	return client;
 }
 
@@ -349,13 +369,22 @@ static bool add_op(struct replay *replay, const struct replay_line *line)
 {
 	uint32_t space = space_of_line(replay, line);
 	struct client *client = find_client(replay, line->client);
-	struct balance_key *key = balance_key(replay->balance, line->device, space, line->buffer);
 	struct batch *batch = &replay->batch;
+	struct balance_key wanted, *key;
 	struct bufftrack_op *op;
 	uint64_t token = 0;
 
 	if (!client)
 		return false;
+	if (line->flags & BUFFTRACK_LIFE_PRIVATE)
+		make_private(replay, client);
+	wanted = (struct balance_key){
+		.device = line->device,
+		.buffer = line->buffer,
+		.client = client->is_private ? client->number : 0,
+		.space = space,
+	};
+	key = balance_key(replay->balance, &wanted);
 	if ((client != batch->client || is_full(replay)) && !submit(replay))
 		return false;
 	if (line->kind == REPLAY_FREE && !translate_token(replay, key, line->token, &token))
@@ -369,7 +398,7 @@ static bool add_op(struct replay *replay, const struct replay_line *line)
 		.device = line->device,
 		.buffer = line->buffer,
 		.space = space,
-		.flags = line->flags,
+		.flags = line->flags & ~BUFFTRACK_LIFE_PRIVATE,
 	};
 	if (line->kind == REPLAY_ALLOC) {
 		op->op = BUFFTRACK_OP_ALLOC;
@@ -436,7 +465,7 @@ static bool read_live(struct replay *replay)
 {
 	struct bufftrack_list query = { 0 };
 	struct bufftrack_life *page;
-	struct balance_key **keys, *key;
+	struct balance_key **keys, *key, wanted;
 	uint32_t i;
 	size_t k;
 
@@ -453,8 +482,14 @@ static bool read_live(struct replay *replay)
 			return false;
 		}
 		for (i = 0; i < query.nr; i++) {
-			key = balance_find(replay->balance, page[i].device, page[i].space,
-					   page[i].buffer);
+			wanted = (struct balance_key){
+				.device = page[i].device,
+				.buffer = page[i].buffer,
+				.client = page[i].flags & BUFFTRACK_LIFE_PRIVATE ? page[i].client
+										 : 0,
+				.space = page[i].space,
+			};
+			key = balance_find(replay->balance, &wanted);
 			if (key)
 				key->live = true;
 		}

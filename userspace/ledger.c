@@ -2,8 +2,10 @@
 /*
  * The balance of what was recorded, event by event. A recording may begin in the
  * middle of a life and may lack events; of each key the life that was last heard of
- * is followed.
+ * is followed. That a client is PRIVATE, its calls that counted say: bad ones before
+ * the first of these are taken for everybody's.
  */
+#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,6 +50,7 @@ struct ledger {
 	struct balance *balance;
 	struct ledger_space *spaces;
 	size_t nr_spaces;
+	void *private_clients; /* a tree of their ids */
 	uint64_t uses; /* calls that counted */
 	uint64_t bad_uses; /* those of them that had a bad verdict besides */
 	uint64_t before;
@@ -66,6 +69,7 @@ struct ledger *ledger_new(void)
 void ledger_free(struct ledger *ledger)
 {
 	balance_free(ledger->balance);
+	tdestroy(ledger->private_clients, free);
 	free(ledger->spaces);
 	free(ledger->spans);
 	free(ledger);
@@ -289,6 +293,29 @@ static void take_bad(struct ledger *ledger, struct balance_key *key, const struc
 	}
 }
 
+static int compare_ids(const void *first, const void *second)
+{
+	return compare_numbers(*(const uint64_t *)first, *(const uint64_t *)second);
+}
+
+/* The client whose key it is, 0 where that is everybody's. */
+static uint64_t client_of_key(struct ledger *ledger, const struct event *event)
+{
+	uint64_t *id;
+
+	if (tfind(&event->client, &ledger->private_clients, compare_ids))
+		return event->client;
+	if (!(event->flags & BUFFTRACK_LIFE_PRIVATE))
+		return 0;
+	id = xrealloc(NULL, 1, sizeof(*id));
+	*id = event->client;
+	if (!tsearch(id, &ledger->private_clients, compare_ids)) {
+		complain("out of memory");
+		exit(EXIT_FAILURE);
+	}
+	return *id;
+}
+
 /* Takes the next event into account. */
 void ledger_take(struct ledger *ledger, const struct event *event)
 {
@@ -298,7 +325,12 @@ void ledger_take(struct ledger *ledger, const struct event *event)
 		end_device(ledger, event);
 	if (!event_has_key(event))
 		return;
-	key = balance_key(ledger->balance, event->device, event->space, event->buffer);
+	key = balance_key(ledger->balance, &(struct balance_key){
+						   .device = event->device,
+						   .buffer = event->buffer,
+						   .client = client_of_key(ledger, event),
+						   .space = event->space,
+					   });
 	if (event->kind == EVENT_ALLOC || event->kind == EVENT_FREE)
 		take_use(ledger, key, event);
 	else

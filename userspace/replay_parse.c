@@ -184,6 +184,8 @@ static uint32_t json_flags(struct json_object *object)
 			flags |= BUFFTRACK_F_SHARED;
 		else if (strcmp(flag, "view") == 0)
 			flags |= BUFFTRACK_F_VIEW;
+		else if (strcmp(flag, "private") == 0)
+			flags |= BUFFTRACK_LIFE_PRIVATE;
 	}
 	return flags;
 }

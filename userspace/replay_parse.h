@@ -18,7 +18,7 @@ enum replay_kind {
  * @client: whose line it is: a pid, or a client's id; 0 where it is not said
  * @generation: ALLOC: the generation that was given out then; 0 where not said
  * @token: FREE: the generation that was named then; 0 where none was
- * @flags: BUFFTRACK_F_*
+ * @flags: BUFFTRACK_F_*, BUFFTRACK_LIFE_PRIVATE
  * @has_space: @space is given; else @type may name one
  * @type: the name of the memory space; empty where it is not said
  */

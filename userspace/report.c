@@ -605,6 +605,8 @@ static struct json_object *flags_json(uint32_t flags)
 		json_object_array_add(array, json_object_new_string("shared"));
 	if (flags & BUFFTRACK_F_VIEW)
 		json_object_array_add(array, json_object_new_string("view"));
+	if (flags & BUFFTRACK_LIFE_PRIVATE)
+		json_object_array_add(array, json_object_new_string("private"));
 	return array;
 }
 
