@@ -177,7 +177,7 @@ TEST_F(stack, of_another_process)
 }
 
 /* Address spaces differ in few bits: these must do, for the places of their stacks. */
-TEST_F(stack, of_many_processes)
+TEST_F_TIMEOUT(stack, of_many_processes, 300)
 {
 	const unsigned int many = 600;
 	struct bufftrack_info before = { 0 }, after = { 0 };
@@ -192,10 +192,6 @@ TEST_F(stack, of_many_processes)
 	}
 	ASSERT_EQ(0, bt_ioctl(self->fd, BUFFTRACK_IOC_INFO, &after));
 	EXPECT_EQ(before.stacks_lost, after.stacks_lost);
-	for (i = 0; i < many; i++) {
-		LIFE(1 + i);
-		EXPECT_LT(0U, self->life.alloc.stack_id);
-	}
 }
 
 /* It goes with the last life that refers to it. */
