@@ -147,7 +147,7 @@ static void add_up(struct __test_metadata *_metadata,
 	EXPECT_LT(0, sum.verdicts[BUFFTRACK_OK]);
 }
 
-TEST_F(concurrency, storm_on_one_client)
+TEST_F_TIMEOUT(concurrency, storm_on_one_client, 300)
 {
 	struct worker workers[THREADS];
 	struct bufftrack_life life;
@@ -172,7 +172,7 @@ TEST_F(concurrency, storm_on_one_client)
 	EXPECT_EQ(KEYS - live, self->stat.history);
 }
 
-TEST_F(concurrency, storm_of_clients)
+TEST_F_TIMEOUT(concurrency, storm_of_clients, 300)
 {
 	struct worker workers[THREADS];
 	struct bufftrack_life life;
@@ -203,7 +203,7 @@ TEST_F(concurrency, storm_of_clients)
 	EXPECT_EQ(held, self->stat.verdicts[BUFFTRACK_LEAK]);
 }
 
-TEST_F(concurrency, storm_of_shared)
+TEST_F_TIMEOUT(concurrency, storm_of_shared, 300)
 {
 	struct worker workers[THREADS];
 	struct bufftrack_life life;
@@ -224,7 +224,7 @@ TEST_F(concurrency, storm_of_shared)
 		close(workers[i].fd);
 }
 
-TEST_F(concurrency, storm_of_exclusive)
+TEST_F_TIMEOUT(concurrency, storm_of_exclusive, 300)
 {
 	struct worker workers[THREADS];
 	struct bufftrack_life life;
@@ -317,13 +317,13 @@ static void move_about(struct __test_metadata *_metadata,
 }
 
 /* What a client remembers of its latest place is changed by each thread for all. */
-TEST_F(concurrency, storm_in_many_places)
+TEST_F_TIMEOUT(concurrency, storm_in_many_places, 300)
 {
 	move_about(_metadata, self, THREADS);
 }
 
 /* With room for one tombstone a device: each FREE makes one, and gives another up. */
-TEST_F(concurrency, storm_in_many_places_with_little_history)
+TEST_F_TIMEOUT(concurrency, storm_in_many_places_with_little_history, 300)
 {
 	unsigned long history;
 
@@ -333,7 +333,7 @@ TEST_F(concurrency, storm_in_many_places_with_little_history)
 }
 
 /* Tombstones come, go, and are revived all at once. */
-TEST_F(concurrency, storm_with_little_history)
+TEST_F_TIMEOUT(concurrency, storm_with_little_history, 300)
 {
 	struct worker workers[THREADS];
 	unsigned long history;
@@ -372,7 +372,7 @@ static void *look_on(void *data)
 }
 
 /* Readers, and memory pressure, in the midst of it */
-TEST_F(concurrency, storm_under_eyes)
+TEST_F_TIMEOUT(concurrency, storm_under_eyes, 300)
 {
 	struct worker workers[THREADS], looker = { .fd = bt_open() };
 	unsigned int i;
@@ -406,7 +406,7 @@ static void *reset_often(void *data)
 	return NULL;
 }
 
-TEST_F(concurrency, storm_with_resets)
+TEST_F_TIMEOUT(concurrency, storm_with_resets, 300)
 {
 	struct worker workers[THREADS], resetter = {
 		.fd = bt_open(), .device = self->device,
@@ -492,7 +492,7 @@ static bool named(const struct bufftrack_event *event)
 	       (len && len < sizeof(event->comm) && strspn(event->comm, "ab") == len);
 }
 
-TEST_F(concurrency, storm_under_changes)
+TEST_F_TIMEOUT(concurrency, storm_under_changes, 300)
 {
 	unsigned long log_limit, max_stacks;
 	struct worker workers[THREADS];
