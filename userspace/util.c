@@ -177,6 +177,14 @@ static size_t utf8_len(const unsigned char *text, size_t len)
 	return need;
 }
 
+/* Whether a terminal obeys the character: those of ASCII, and U+0080 to U+009F. */
+static bool is_control(const char *text, size_t len)
+{
+	if (len == 1)
+		return iscntrl((unsigned char)text[0]);
+	return len == 2 && (unsigned char)text[0] == 0xc2 && (unsigned char)text[1] < 0xa0;
+}
+
 /*
  * Copies a name that a process chose, of at most @len bytes and perhaps without
  * NUL: what a terminal or a reader of JSON would choke on becomes '?'.
@@ -190,9 +198,9 @@ void copy_text(char *to, size_t room, const char *from, size_t len)
 		step = utf8_len((const unsigned char *)from + at, len - at);
 		if (n + (step ? step : 1) >= room)
 			break;
-		if (step == 0 || (step == 1 && iscntrl((unsigned char)from[at]))) {
+		if (step == 0 || is_control(from + at, step)) {
 			to[n++] = '?';
-			at++;
+			at += step ? step : 1;
 			continue;
 		}
 		memcpy(to + n, from + at, step);
