@@ -71,7 +71,7 @@ until_said()	# FILE EXPRESSION
 	return 1
 }
 
-begin 48
+begin 51
 watchers=()
 mkfifo "$tmp/stay" "$tmp/go"
 # The process whose events alone one watch shows
@@ -184,8 +184,11 @@ coloured()
 	script -qec "$1" /dev/null </dev/null | grep -q $'\e\['
 }
 unset NO_COLOR
-export TERM=${TERM:-xterm}
+export TERM=xterm
 check "a terminal has colour" coloured "bufftrack report $tmp/trace.dat"
 check "with NO_COLOR it has none" fails coloured "NO_COLOR=1 bufftrack report $tmp/trace.dat"
+check "nor has a dumb one" fails coloured "TERM=dumb bufftrack report $tmp/trace.dat"
+check "nor one of no kind" fails coloured "env -u TERM bufftrack report $tmp/trace.dat"
+check "nor one of an empty kind" fails coloured "TERM= bufftrack report $tmp/trace.dat"
 check "nor has a pipe" fails grep -q $'\e\\[' <(bufftrack report "$tmp/trace.dat")
 ktap_finished

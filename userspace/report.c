@@ -51,9 +51,10 @@ static bool history_lost(const struct event *event)
 
 bool report_wants_colour(FILE *out)
 {
-	const char *no_colour = getenv("NO_COLOR");
+	const char *no_colour = getenv("NO_COLOR"), *terminal = getenv("TERM");
 
-	return isatty(fileno(out)) && !(no_colour && *no_colour);
+	return isatty(fileno(out)) && !(no_colour && *no_colour) && terminal && *terminal &&
+	       strcmp(terminal, "dumb") != 0;
 }
 
 /* How many columns a word of UTF-8 takes. */
