@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "device.h"
+#include "resolver.h"
 #include "stack.h"
 #include "symbols.h"
 #include "util.h"
@@ -19,7 +20,7 @@
 #define NR_SLOTS 4096
 
 struct stacks {
-	struct symbols *symbols;
+	struct resolver *resolver;
 	struct stack slots[NR_SLOTS];
 	struct stack none;
 	struct stack recorded;
@@ -29,9 +30,10 @@ struct stacks {
 struct stacks *stacks_new(void)
 {
 	struct stacks *stacks = xrealloc(NULL, 1, sizeof(*stacks));
+	const char *servers = getenv("DEBUGINFOD_URLS");
 
 	memset(stacks, 0, sizeof(*stacks));
-	stacks->symbols = symbols_new();
+	stacks->resolver = resolver_new(servers && *servers ? RESOLVER_DOWNLOAD_MS : RESOLVER_MS);
 	return stacks;
 }
 
@@ -70,7 +72,7 @@ void stacks_free(struct stacks *stacks)
 {
 	stacks_forget(stacks);
 	clear(&stacks->recorded);
-	symbols_free(stacks->symbols);
+	resolver_free(stacks->resolver);
 	free(stacks);
 }
 
@@ -144,7 +146,7 @@ static void resolve(struct stacks *stacks, struct stack *stack,
 	size_t j;
 
 	for (i = 0; i < nr; i++) {
-		symbols_find(stacks->symbols, &frames[i], &list);
+		resolver_find(stacks->resolver, &frames[i], &list);
 		for (j = 0; j < list.nr; j++)
 			add_frame(stack, &frames[i], &list.symbols[j], list.why);
 		symbols_clear(&list);

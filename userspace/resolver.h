@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef BUFFTRACK_RESOLVER_H
+#define BUFFTRACK_RESOLVER_H
+
+#include <stdint.h>
+
+struct bufftrack_frame;
+struct resolver;
+struct symbol_list;
+
+/* How long one frame may take; and where a server may have to be asked for its file. */
+#define RESOLVER_MS 30000
+#define RESOLVER_DOWNLOAD_MS 120000
+
+struct resolver *resolver_new(int ms);
+void resolver_free(struct resolver *resolver);
+void resolver_find(struct resolver *resolver, const struct bufftrack_frame *frame,
+		   struct symbol_list *list);
+
+#endif
