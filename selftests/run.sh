@@ -87,6 +87,29 @@ watch_after()	# VICTIM COMMAND...
 	wait $watcher
 }
 
+# A watch that has read the victim's file, which then is emptied where it is
+cut_between()	# VICTIM
+{
+	local watcher i status=0
+	bufftrack watch --json --timeout 60 --count 2 >"$tmp/watch" 2>"$tmp/err" &
+	watcher=$!
+	for ((i = 0; i < 600; i++)); do
+		! grep -q watching "$tmp/err" || break
+		sleep 0.1
+	done
+	"$1" double >"$tmp/out"
+	for ((i = 0; i < 600; i++)); do
+		! grep -q double_free "$tmp/watch" || break
+		sleep 0.1
+	done
+	kill -STOP $watcher
+	"$1" double >"$tmp/out"
+	: >"$1"
+	kill -CONT $watcher
+	wait $watcher || status=$?
+	same 0 $status && json "$tmp/watch" 'map(.offender.stack[0].symbol != null)' '[true,false]'
+}
+
 # Of the offender's first frame
 frame()	# FILE EXPRESSION
 {
@@ -120,7 +143,7 @@ objcopy --strip-all "$tmp/apart/victim"
 build_id=$(readelf -n "$victim" | awk '/Build ID/ { print $3 }')
 unset DEBUGINFOD_URLS BUFFTRACK_STACK BUFFTRACK_TRAP
 
-begin 38
+begin 40
 check "a double free exits with 3" exits 3 --json -- victim double
 check "three stacks, by function and line" three_stacks "$tmp/report"
 check "the module, its build id, the file" same '["victim","'"$build_id"'",true]' "$(frame "$tmp/report" \
@@ -147,10 +170,14 @@ watch_after "$tmp/apart/victim" rm "$tmp/apart/victim.debug"
 check "stripped: the module, offset and build id" same '["victim","'"$build_id"'",null,true]' \
 	"$(frame "$tmp/watch" '[(.module | split("/") | last), .build_id, .symbol, (.offset > "0x")]')"
 check "stripped: that is said" matches stripped "$(frame "$tmp/watch" .unresolved)"
+watch_after "$tmp/apart/victim" mkfifo "$tmp/apart/victim.debug"
+check "a FIFO for its debug file: nobody waits" matches stripped "$(frame "$tmp/watch" .unresolved)"
 watch_after "$tmp/copy/victim" cp /bin/true "$tmp/copy/victim.new"
 watch_after "$tmp/copy/victim" mv "$tmp/copy/victim.new" "$tmp/copy/victim"
 check "the file has changed: no symbol, and why" matches "null.*changed since" \
 	"$(frame "$tmp/watch" '[.symbol, .unresolved]')"
+cp "$victim" "$tmp/copy/victim"
+check "the file is cut short between two reports: both are told" cut_between "$tmp/copy/victim"
 
 check "a good command exits as it does" exits 7 -- victim exit 7
 check "a signal is 128 and its number" exits 143 -- victim kill 15

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * From a place in a mapped file to a function, a source file and a line, by
- * elfutils' libdw. Files are read once and kept open while the tool runs.
+ * elfutils' libdw. Files are kept open until they change.
  *
- * Separate debug files are looked for as elfutils does: by build id and by
- * .gnu_debuglink, beside the file, in .debug and in /usr/lib/debug; then, only
- * where the user has set DEBUGINFOD_URLS, by debuginfod.
+ * Separate debug files are looked for by build id and by .gnu_debuglink, beside the
+ * file, in .debug and in /usr/lib/debug; then, only where the user has set
+ * DEBUGINFOD_URLS, by debuginfod.
  */
 #include <dlfcn.h>
 #include <dwarf.h>
@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <gelf.h>
 #include <linux/bufftrack.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -31,6 +32,8 @@ struct module {
 	char path[BUFFTRACK_PATH_LEN];
 	unsigned char build_id[BUFFTRACK_BUILD_ID_LEN];
 	size_t build_id_len;
+	int fd; /* of ours, to see that it changes; -1 for none */
+	struct stat opened; /* what it was then */
 	Dwfl *dwfl;
 	Dwfl_Module *file;
 	GElf_Addr bias; /* from the file's addresses to libdwfl's */
@@ -43,7 +46,6 @@ typedef char *(*demangle_fn)(const char *, char *, size_t *, int *);
 struct symbols {
 	struct module *modules;
 	size_t nr;
-	void *library;
 	demangle_fn demangle;
 };
 
@@ -55,9 +57,10 @@ struct symbols {
  */
 static void find_demangler(struct symbols *symbols)
 {
-	symbols->library = dlopen("libstdc++.so.6", RTLD_NOW | RTLD_LOCAL);
-	if (symbols->library)
-		symbols->demangle = (demangle_fn)dlsym(symbols->library, "__cxa_demangle");
+	void *library = dlopen("libstdc++.so.6", RTLD_NOW | RTLD_LOCAL);
+
+	if (library)
+		symbols->demangle = (demangle_fn)dlsym(library, "__cxa_demangle");
 }
 
 struct symbols *symbols_new(void)
@@ -69,36 +72,97 @@ struct symbols *symbols_new(void)
 	return symbols;
 }
 
+static void close_module(struct module *module)
+{
+	if (module->dwfl)
+		dwfl_end(module->dwfl);
+	module->dwfl = NULL;
+	if (module->fd >= 0)
+		close(module->fd);
+	module->fd = -1;
+}
+
 static void close_modules(struct symbols *symbols)
 {
 	size_t i;
 
 	for (i = 0; i < symbols->nr; i++)
-		if (symbols->modules[i].dwfl)
-			dwfl_end(symbols->modules[i].dwfl);
+		close_module(&symbols->modules[i]);
 	symbols->nr = 0;
 }
 
-void symbols_free(struct symbols *symbols)
-{
-	close_modules(symbols);
-	if (symbols->library)
-		dlclose(symbols->library);
-	free(symbols->modules);
-	free(symbols);
-}
-
-/* Opens a regular file; a FIFO of that name would keep us waiting. */
+/*
+ * Opens a regular file: a FIFO of that name would keep us waiting, and a device is
+ * not even opened, as that can do things.
+ */
 static int open_file(const char *path)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	int found = open(path, O_PATH | O_CLOEXEC), fd = -1;
+	char same[32];
 	struct stat stat;
 
-	if (fd >= 0 && (fstat(fd, &stat) || !S_ISREG(stat.st_mode))) {
-		close(fd);
-		fd = -1;
+	if (found < 0)
+		return -1;
+	if (fstat(found, &stat) == 0 && S_ISREG(stat.st_mode)) {
+		snprintf(same, sizeof(same), "/proc/self/fd/%d", found);
+		fd = open(same, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	}
+	close(found);
 	return fd;
+}
+
+static bool has_build_id(int fd, const unsigned char *wanted, int len)
+{
+	Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
+	const void *id;
+	bool same;
+
+	same = elf && dwelf_elf_gnu_build_id(elf, &id) == len &&
+	       memcmp(id, wanted, (size_t)len) == 0;
+	elf_end(elf);
+	return same;
+}
+
+/* What .gnu_debuglink names, in the directory of @path or below it. */
+static int open_debuglink(Dwfl_Module *module, const char *path, const char *link, char **found)
+{
+	static const char *const below[] = { "", ".debug/" };
+	int directory = (int)(strrchr(path, '/') + 1 - path), len, fd;
+	const unsigned char *id;
+	GElf_Addr address;
+	size_t i;
+
+	len = dwfl_module_build_id(module, &id, &address);
+	for (i = 0; len > 0 && i < ARRAY_SIZE(below); i++) {
+		if (asprintf(found, "%.*s%s%s", directory, path, below[i], link) < 0)
+			break;
+		fd = open_file(*found);
+		if (fd >= 0 && has_build_id(fd, id, len))
+			return fd;
+		if (fd >= 0)
+			close(fd);
+		free(*found);
+		*found = NULL;
+	}
+	return -1;
+}
+
+/* libdwfl itself looks only where root has put what is there. */
+static char debug_directory[] = "/usr/lib/debug";
+static char *libdwfl_path = debug_directory;
+
+static int find_debuginfo(Dwfl_Module *module, void **data, const char *name, Dwarf_Addr base,
+			  const char *path, const char *link, GElf_Word crc, char **found)
+{
+	int fd = -1;
+
+	if (link && strchr(link, '/'))
+		link = NULL;
+	if (link)
+		fd = open_debuglink(module, path, link, found);
+	if (fd >= 0)
+		return fd;
+	return dwfl_standard_find_debuginfo(module, data, name, base, path, link, crc, found);
 }
 
 /* Whether the file is still the one that was mapped; else why that is not known. */
@@ -120,7 +184,8 @@ static const char *open_module(struct module *module)
 {
 	static const Dwfl_Callbacks callbacks = {
 		.find_elf = dwfl_build_id_find_elf,
-		.find_debuginfo = dwfl_standard_find_debuginfo,
+		.find_debuginfo = find_debuginfo,
+		.debuginfo_path = &libdwfl_path,
 		.section_address = dwfl_offline_section_address,
 	};
 	int fd;
@@ -130,6 +195,9 @@ static const char *open_module(struct module *module)
 	fd = open_file(module->path);
 	if (fd < 0)
 		return "the file is not there any more, or cannot be read";
+	/* Where this fails, it counts as not changed. */
+	module->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	fstat(fd, &module->opened);
 	module->dwfl = dwfl_begin(&callbacks);
 	if (!module->dwfl) {
 		close(fd);
@@ -149,6 +217,25 @@ static const char *open_module(struct module *module)
 	return check_build_id(module);
 }
 
+/* Whether it was written to: what libdw has read of it, and maps, is no file's then. */
+static bool has_changed(const struct module *module)
+{
+	const struct stat *opened = &module->opened;
+	struct stat now;
+
+	return fstat(module->fd, &now) || now.st_size != opened->st_size ||
+	       now.st_mtim.tv_sec != opened->st_mtim.tv_sec ||
+	       now.st_mtim.tv_nsec != opened->st_mtim.tv_nsec;
+}
+
+static struct module *add_module(struct symbols *symbols)
+{
+	if (symbols->nr == MAX_MODULES)
+		close_modules(symbols);
+	symbols->modules = xrealloc(symbols->modules, symbols->nr + 1, sizeof(*symbols->modules));
+	return &symbols->modules[symbols->nr++];
+}
+
 static struct module *find_module(struct symbols *symbols, const struct bufftrack_frame *frame)
 {
 	size_t len = frame->build_id_len;
@@ -160,13 +247,17 @@ static struct module *find_module(struct symbols *symbols, const struct bufftrac
 		if (module->build_id_len == len &&
 		    memcmp(module->build_id, frame->build_id, len) == 0 &&
 		    strncmp(module->path, frame->path, sizeof(module->path)) == 0)
-			return module;
+			break;
+	if (module < symbols->modules + symbols->nr) {
+		if (module->fd >= 0 && has_changed(module)) {
+			close_module(module);
+			module->why = open_module(module);
+		}
+		return module;
+	}
 
-	if (symbols->nr == MAX_MODULES)
-		close_modules(symbols);
-	symbols->modules = xrealloc(symbols->modules, symbols->nr + 1, sizeof(*symbols->modules));
-	module = &symbols->modules[symbols->nr++];
-	*module = (struct module){ .build_id_len = len };
+	module = add_module(symbols);
+	*module = (struct module){ .build_id_len = len, .fd = -1 };
 	memcpy(module->path, frame->path, sizeof(module->path));
 	module->path[sizeof(module->path) - 1] = '\0';
 	memcpy(module->build_id, frame->build_id, len);

@@ -36,7 +36,6 @@ struct symbol_list {
 };
 
 struct symbols *symbols_new(void);
-void symbols_free(struct symbols *symbols);
 void symbols_find(struct symbols *symbols, const struct bufftrack_frame *frame,
 		  struct symbol_list *list);
 void symbols_clear(struct symbol_list *list);
