@@ -37,6 +37,12 @@ tm()
 	tmux -L "bufftrack-$$" "$@"
 }
 
+open_terminal()
+{
+	env -u NO_COLOR TERM=screen-256color tmux -L "bufftrack-$$" -f /dev/null new-session -d \
+		-x 80 -y 24 "PS1='\$ ' exec bash --norc --noprofile" 7>&- 8>&-
+}
+
 # What stands on the screen: with -e its colours, too
 screen()	# [OPTION]
 {
@@ -80,7 +86,24 @@ restored()
 		cmp "$tmp/before" "$tmp/after" && rm "$tmp/before" "$tmp/after"
 }
 
-begin 44
+# The terminal goes, and what was on it, with it.
+hangs_up()	# COMMAND
+{
+	local pid i
+	type_command "$1"
+	shows PROCESS || return
+	pid=$(pgrep -P "$(tm display -p '#{pane_pid}')" -x bufftrack) || return
+	tm kill-server
+	for ((i = 0; i < 150; i++)); do
+		[[ -e /proc/$pid/exe ]] || return 0
+		sleep 0.1
+	done
+	ps -o pid,stat,time,args -p "$pid"
+	kill -KILL "$pid"
+	return 1
+}
+
+begin 46
 device='.devices[] | select(.device == "0x5")'
 start_client 7 name first alloc 5 1 0x1000 4096 alloc 5 2 0x2000 100 free 5 2 0x2000 free 5 2 0x2000 \
 	free 6 1 9
@@ -143,8 +166,7 @@ check "who may not open it is told" matches "no permission .*sudo" \
 	"$(setpriv --reuid 65534 --regid 65534 --clear-groups bufftrack top --json -n 1 2>&1)"
 
 # ---- its screen
-env -u NO_COLOR TERM=screen-256color tmux -L "bufftrack-$$" -f /dev/null new-session -d -x 80 -y 24 \
-	"PS1='\$ ' exec bash --norc --noprofile" 7>&- 8>&-
+open_terminal
 trap 'tm kill-server 2>/dev/null; leave' EXIT
 type_command "bufftrack top --interval 300ms"
 check "the screen: a process" shows "^ +$first btctl \(first\) +1 +4096 +4196 +[0-9.]+ +[0-9.]+ +2\$"
@@ -186,4 +208,7 @@ type_command "bufftrack top"
 shows PROCESS >/dev/null
 pkill -TERM -P "$(tm display -p '#{pane_pid}')" -x bufftrack
 check "SIGTERM ends it" restored
+check "the terminal goes away: it ends" hangs_up "bufftrack top"
+open_terminal
+check "so it does where SIGHUP is ignored" hangs_up "(trap '' HUP; exec bufftrack top)"
 ktap_finished

@@ -6,6 +6,7 @@
 #include "util.h"
 
 static volatile sig_atomic_t stopped;
+static sigset_t caught;
 
 static void stop(int signal)
 {
@@ -22,28 +23,21 @@ void signals_catch(sigset_t *while_waiting)
 	static const int ending[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
 	struct sigaction action = { .sa_handler = stop };
 	struct sigaction inherited;
-	sigset_t blocked;
 	size_t i;
 
-	sigemptyset(&blocked);
+	sigemptyset(&caught);
 	for (i = 0; i < ARRAY_SIZE(ending); i++) {
 		/* nohup(1) is heeded; a script's & has SIGINT ignored, too. */
 		sigaction(ending[i], NULL, &inherited);
 		if (ending[i] == SIGHUP && inherited.sa_handler == SIG_IGN)
 			continue;
 		sigaction(ending[i], &action, NULL);
-		sigaddset(&blocked, ending[i]);
+		sigaddset(&caught, ending[i]);
 	}
 	signal(SIGPIPE, SIG_IGN);
-	sigprocmask(SIG_BLOCK, &blocked, while_waiting);
+	sigprocmask(SIG_BLOCK, &caught, while_waiting);
 	for (i = 0; i < ARRAY_SIZE(ending); i++)
 		sigdelset(while_waiting, ending[i]);
-}
-
-/* Whether one of them has come. */
-bool signals_stopped(void)
-{
-	return stopped;
 }
 
 /* Whether one of them has come while they were kept out. */
@@ -52,6 +46,12 @@ bool signals_pending(void)
 	sigset_t pending;
 
 	sigpending(&pending);
-	return sigismember(&pending, SIGINT) || sigismember(&pending, SIGTERM) ||
-	       sigismember(&pending, SIGHUP) || sigismember(&pending, SIGQUIT);
+	sigandset(&pending, &pending, &caught);
+	return !sigisemptyset(&pending);
+}
+
+/* Whether one of them has come. A ppoll() that finds something ready lets none in. */
+bool signals_stopped(void)
+{
+	return stopped || signals_pending();
 }

@@ -502,7 +502,9 @@ static void wait_for_key(uint64_t until, const sigset_t *signals, bool *hung_up)
 		.tv_nsec = (long)(left % NSEC_PER_SEC),
 	};
 
-	if (ppoll(&input, 1, &timeout, signals) > 0 && !(input.revents & POLLIN))
+	/* A terminal that is gone can be read, too: its end. */
+	if (ppoll(&input, 1, &timeout, signals) > 0 &&
+	    input.revents & (POLLHUP | POLLERR | POLLNVAL))
 		*hung_up = true;
 }
 
