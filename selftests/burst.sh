@@ -79,7 +79,41 @@ last_count()	# FILE
 	same $all "$(sed -n 's/^BUFFTRACK: .*, \([0-9]*\) in all$/\1/p' "$1" | tail -n 1)"
 }
 
-begin 16
+# Bad frees on each of two CPUs, more than can be told whole before this is over
+cat >"$tmp/flood" <<-'END'
+	btctl burst 5 1000000000 &
+	echo $! >"$tmp/flooding"
+	btctl burst 6 1000000000 &
+	echo $! >>"$tmp/flooding"
+END
+export tmp
+
+# Begins what tells them
+in_flood()	# COMMAND...
+{
+	: >"$tmp/out"
+	"$@" >>"$tmp/out" 2>"$tmp/err" &
+	teller=$!
+	until [[ $(wc -l <"$tmp/out") -gt 1000 ]]; do
+		kill -0 "$teller" || { cat "$tmp/err"; return 1; }
+		sleep 0.1
+	done
+}
+
+# What tells them is gone within a minute
+ends()	# STATUS
+{
+	local i status=0
+	for ((i = 0; i < 600; i++)); do
+		kill -0 "$teller" 2>/dev/null || break
+		sleep 0.1
+	done
+	[[ $i -lt 600 ]] || { kill -KILL "$teller"; echo "it went on"; }
+	wait "$teller" || status=$?
+	same "$1" $status
+}
+
+begin 22
 check "watch: $all bad frees" watched --buffer-size 49152
 check "five are told whole, the others counted" sums "$tmp/out" 5 0 0
 check "and how many in all" last_count "$tmp/out"
@@ -104,4 +138,22 @@ bufftrack run --output "$tmp/out" -- btctl alloc 4 1 0x2000 64 "${frees[@]}" "${
 check "without stacks: of the same buffer" same \
 	"BUFFTRACK: 1 more of double free of buffer 0x2000 (space 1) on device 4, 6 in all" \
 	"$(grep more "$tmp/out")"
+
+sh "$tmp/flood"
+check "watch is in a flood" in_flood bufftrack watch --no-group
+kill -TERM "$teller"
+check "SIGTERM ends it" ends 0
+xargs kill <"$tmp/flooding"
+run=(bufftrack run --no-group --buffer-size 1024 --output "$tmp/out" -- sh -c)
+# shellcheck disable=SC2016
+check "run is in its command's flood" in_flood "${run[@]}" '. "$tmp/flood"; exec sleep 1000'
+kill -TERM "$teller"
+check "SIGTERM ends the command" ends 3
+xargs kill <"$tmp/flooding"
+# shellcheck disable=SC2016
+check "run is in a flood again" in_flood "${run[@]}" \
+	'. "$tmp/flood"; until [ -e "$tmp/end" ]; do sleep 0.1; done'
+: >"$tmp/end"
+check "and ends with its command" ends 3
+xargs kill <"$tmp/flooding"
 ktap_finished

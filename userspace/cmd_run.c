@@ -34,6 +34,8 @@
 #define EXIT_SIGNAL 128
 
 #define TICK_MS 1000
+/* After so many events signals are let in. */
+#define MAX_EVENTS 256
 
 /* A set of numbers, in their order. */
 struct numbers {
@@ -329,25 +331,29 @@ static void tell(struct run *run, const struct event *event)
 	fflush(stdout);
 }
 
-/* Takes the events that are there, of those until @until. */
-static void take_events(struct run *run, bool flush, uint64_t until)
+/*
+ * Takes the events that are there: @max at most, and none after the first that is
+ * later than @until. Returns whether there may be more.
+ */
+static bool take_events(struct run *run, bool flush, uint64_t max, uint64_t until)
 {
+	bool ours, more = false;
 	struct event event;
-	bool ours;
 
-	while (trace_next(run->trace, flush, &event)) {
-		if (event.by.time > until)
-			break;
+	while (max-- && (more = trace_next(run->trace, flush, &event))) {
 		ours = is_ours(run, &event);
 		account(run, &event, ours);
 		if (ours && (event.kind == EVENT_BAD ||
 			     (event.kind == EVENT_LEAK && run->leak_check == LEAK_CHECK_FULL)))
 			tell(run, &event);
+		if (event.by.time > until)
+			break;
 	}
 	if (run->groups) {
 		groups_tell_due(run->groups, monotonic_ns());
 		fflush(stdout);
 	}
+	return more;
 }
 
 /* ---- the summary ---------------------------------------------------------- */
@@ -470,7 +476,7 @@ static void note_child(int signal)
 	child_changed = 1;
 }
 
-/* Signals are let in only while we wait. Fills in the mask for that. */
+/* Signals are let in only between the events. Fills in the mask for that. */
 static void block_signals(sigset_t *inherited)
 {
 	sigset_t blocked;
@@ -484,7 +490,7 @@ static void block_signals(sigset_t *inherited)
 }
 
 /* After the fork: the command has inherited what was there. */
-static void catch_signals(sigset_t *while_waiting)
+static void catch_signals(sigset_t *signals)
 {
 	struct sigaction pass = { .sa_sigaction = pass_on, .sa_flags = SA_SIGINFO };
 	struct sigaction child = { .sa_handler = note_child };
@@ -492,15 +498,24 @@ static void catch_signals(sigset_t *while_waiting)
 	size_t i;
 
 	sigaction(SIGCHLD, &child, NULL);
-	sigdelset(while_waiting, SIGCHLD);
+	sigdelset(signals, SIGCHLD);
 	for (i = 0; i < ARRAY_SIZE(passed_on); i++) {
 		sigaction(passed_on[i], NULL, &old);
 		if (old.sa_handler == SIG_IGN)
 			continue;
 		sigaction(passed_on[i], &pass, NULL);
-		sigdelset(while_waiting, passed_on[i]);
+		sigdelset(signals, passed_on[i]);
 	}
 	signal(SIGPIPE, SIG_IGN);
+}
+
+/* Those that have come: a wait that finds events at once lets none in. */
+static void let_in(const sigset_t *signals)
+{
+	sigset_t blocked;
+
+	sigprocmask(SIG_SETMASK, signals, &blocked);
+	sigprocmask(SIG_SETMASK, &blocked, NULL);
 }
 
 /* In the child. What goes wrong is written to @failed. */
@@ -566,14 +581,16 @@ static bool command_ended(struct run *run)
 
 static int follow_command(struct run *run, const sigset_t *signals)
 {
+	bool more = false;
 	uint64_t lost;
 
 	add_number(&run->tasks, (uint64_t)command_pid);
 	while (!command_ended(run)) {
-		trace_wait(run->trace, TICK_MS, signals, -1);
-		take_events(run, false, UINT64_MAX);
+		trace_wait(run->trace, more ? 0 : TICK_MS, signals, -1);
+		more = take_events(run, false, MAX_EVENTS, UINT64_MAX);
+		let_in(signals);
 	}
-	take_events(run, true, monotonic_ns());
+	take_events(run, true, UINT64_MAX, monotonic_ns());
 	if (run->groups)
 		groups_end(run->groups);
 
