@@ -97,7 +97,6 @@ struct run {
 };
 
 static pid_t command_pid;
-static volatile sig_atomic_t child_changed;
 
 /* ---- the numbers ---------------------------------------------------------- */
 
@@ -470,10 +469,9 @@ static void pass_on(int signal, siginfo_t *info, void *context)
 		kill(command_pid, signal);
 }
 
-static void note_child(int signal)
+static void wake_up(int signal)
 {
 	(void)signal;
-	child_changed = 1;
 }
 
 /* Signals are let in only between the events. Fills in the mask for that. */
@@ -493,11 +491,9 @@ static void block_signals(sigset_t *inherited)
 static void catch_signals(sigset_t *signals)
 {
 	struct sigaction pass = { .sa_sigaction = pass_on, .sa_flags = SA_SIGINFO };
-	struct sigaction child = { .sa_handler = note_child };
 	struct sigaction old;
 	size_t i;
 
-	sigaction(SIGCHLD, &child, NULL);
 	sigdelset(signals, SIGCHLD);
 	for (i = 0; i < ARRAY_SIZE(passed_on); i++) {
 		sigaction(passed_on[i], NULL, &old);
@@ -519,10 +515,12 @@ static void let_in(const sigset_t *signals)
 }
 
 /* In the child. What goes wrong is written to @failed. */
-static void execute(const struct run *run, const sigset_t *mask, int failed)
+static void execute(const struct run *run, const sigset_t *mask, const struct sigaction *inherited,
+		    int failed)
 {
 	int error;
 
+	sigaction(SIGCHLD, inherited, NULL);
 	setenv(STACK_VARIABLE, DEFAULT_STACK, 0);
 	if (run->trap)
 		setenv(TRAP_VARIABLE, "1", 1);
@@ -537,6 +535,7 @@ static void execute(const struct run *run, const sigset_t *mask, int failed)
 /* Starts the command. Returns EXIT_OK, or what to exit with. */
 static int start_command(const struct run *run, const sigset_t *mask)
 {
+	struct sigaction child = { .sa_handler = wake_up }, inherited;
 	int failed[2], error = 0;
 	ssize_t len;
 
@@ -544,9 +543,11 @@ static int start_command(const struct run *run, const sigset_t *mask)
 		complain("cannot make a pipe: %s", strerror(errno));
 		return EXIT_ERROR;
 	}
+	/* Where it was ignored nothing would be told, or left, of a child that has ended. */
+	sigaction(SIGCHLD, &child, &inherited);
 	command_pid = fork();
 	if (command_pid == 0)
-		execute(run, mask, failed[1]);
+		execute(run, mask, &inherited, failed[1]);
 	close(failed[1]);
 	if (command_pid < 0) {
 		complain("cannot fork: %s", strerror(errno));
@@ -573,10 +574,13 @@ static bool redirect(int to)
 
 static bool command_ended(struct run *run)
 {
-	if (!child_changed)
-		return false;
-	child_changed = 0;
-	return waitpid(command_pid, &run->wait_status, WNOHANG) == command_pid;
+	pid_t ended = waitpid(command_pid, &run->wait_status, WNOHANG);
+
+	if (ended >= 0 || errno != ECHILD)
+		return ended == command_pid;
+	complain("what the command exited with is not known");
+	run->wait_status = W_EXITCODE(EXIT_ERROR, 0);
+	return true;
 }
 
 static int follow_command(struct run *run, const sigset_t *signals)
