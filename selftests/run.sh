@@ -155,7 +155,7 @@ objcopy --strip-all "$tmp/apart/victim"
 build_id=$(readelf -n "$victim" | awk '/Build ID/ { print $3 }')
 unset DEBUGINFOD_URLS BUFFTRACK_STACK BUFFTRACK_TRAP
 
-begin 40
+begin 43
 check "a double free exits with 3" exits 3 --json -- victim double
 check "three stacks, by function and line" three_stacks "$tmp/report"
 check "the module, its build id, the file" same '["victim","'"$build_id"'",true]' "$(frame "$tmp/report" \
@@ -230,6 +230,10 @@ check "SIGCHLD ignored: it ends as the command does" short_ones
 run -- grep SigIgn /proc/self/status
 check "SIGCHLD ignored: so it is in the command" same \
 	"$("${under[@]}" grep SigIgn /proc/self/status)" "$(<"$tmp/out")"
+under=(unshare --pid --fork)
+check "another pid namespace: an error" exits 1 -- echo ran
+check "another pid namespace: nothing is run" same "" "$(<"$tmp/out")"
+check "another pid namespace: says what to do" matches "pid=host" "$(<"$tmp/err")"
 check "no trace instance is left" same 0 \
 	"$(find $tracing/instances -mindepth 1 -maxdepth 1 | wc -l)"
 unload

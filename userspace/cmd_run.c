@@ -33,6 +33,9 @@
 #define EXIT_NOT_FOUND 127
 #define EXIT_SIGNAL 128
 
+/* The kernel's PROC_PID_INIT_INO */
+#define INITIAL_PID_NAMESPACE "pid:[4026531836]"
+
 #define TICK_MS 1000
 /* After so many events signals are let in. */
 #define MAX_EVENTS 256
@@ -622,11 +625,28 @@ static int open_output(const struct run *run)
 	return fd;
 }
 
+/* Without /proc it cannot be told. */
+static bool ids_are_ours(void)
+{
+	char name[sizeof(INITIAL_PID_NAMESPACE) + 1] = "";
+
+	if (readlink("/proc/self/ns/pid", name, sizeof(name) - 1) < 0 ||
+	    !strcmp(name, INITIAL_PID_NAMESPACE))
+		return true;
+	complain("processes have other ids here than in the kernel's events: run this in the\n"
+		 "initial pid namespace, on the host or in a container that has its\n"
+		 "(docker run --pid=host)");
+	return false;
+}
+
 static int run_command(struct run *run)
 {
-	int output = open_output(run), ret;
 	sigset_t signals;
+	int output, ret;
 
+	if (!ids_are_ours())
+		return EXIT_ERROR;
+	output = open_output(run);
 	if (output < 0)
 		return EXIT_ERROR;
 	block_signals(&signals);
