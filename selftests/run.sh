@@ -145,6 +145,17 @@ short_ones()
 	done
 }
 
+# A command that unloads the module, and loads it again, once what came before was told
+cat >"$tmp/reload" <<-'END'
+	until_told() { until grep -q "$1" "$2"; do sleep 0.1; done; }
+	victim double
+	until_told double_free "$tmp/report"
+	bufftrack unload && bufftrack load || exit
+	until_told "loaded again" "$tmp/err"
+	victim double
+	exit 5
+END
+
 victim=$here/victim
 mkdir "$tmp/apart" "$tmp/copy"
 cp "$victim" "$tmp/copy/victim"
@@ -155,7 +166,7 @@ objcopy --strip-all "$tmp/apart/victim"
 build_id=$(readelf -n "$victim" | awk '/Build ID/ { print $3 }')
 unset DEBUGINFOD_URLS BUFFTRACK_STACK BUFFTRACK_TRAP
 
-begin 43
+begin 48
 check "a double free exits with 3" exits 3 --json -- victim double
 check "three stacks, by function and line" three_stacks "$tmp/report"
 check "the module, its build id, the file" same '["victim","'"$build_id"'",true]' "$(frame "$tmp/report" \
@@ -234,6 +245,14 @@ under=(unshare --pid --fork)
 check "another pid namespace: an error" exits 1 -- echo ran
 check "another pid namespace: nothing is run" same "" "$(<"$tmp/out")"
 check "another pid namespace: says what to do" matches "pid=host" "$(<"$tmp/err")"
+export tmp
+under=(timeout -k 5 60)
+check "unloaded, and loaded again: goes on" exits 3 --json -- bash "$tmp/reload"
+check "and has what came after" json "$tmp/report" 'last | [.status, .double_free, .unloaded]' '[5,2,true]'
+check "and says so" matches "unloaded.*loaded again" "$(<"$tmp/err")"
+check "unloaded by the end: as the command does" exits 4 -- sh -c "bufftrack unload; exit 4"
+check "and says so in the summary" matches "unloaded" "$(<"$tmp/report")"
+load
 check "no trace instance is left" same 0 \
 	"$(find $tracing/instances -mindepth 1 -maxdepth 1 | wc -l)"
 unload

@@ -96,6 +96,8 @@ struct run {
 	uint64_t frees;
 	uint64_t verdicts[BUFFTRACK_NR_VERDICTS + 1]; /* the last: not known */
 	uint64_t leaked_bytes;
+	bool unloaded; /* the module, meanwhile */
+	bool given_up; /* its events could not be had again */
 	int wait_status;
 };
 
@@ -411,6 +413,7 @@ static void summary_json(const struct run *run, uint64_t lost)
 	}
 	json_add(object, "spaces", places);
 	json_add_number(object, "lost", lost);
+	json_add_bool(object, "unloaded", run->unloaded);
 	json_print(object);
 }
 
@@ -458,6 +461,8 @@ static void summary_text(const struct run *run, uint64_t lost)
 		printf("    %" PRIu64 " event%s lost, so this is not all; --buffer-size makes "
 		       "more room\n",
 		       lost, lost == 1 ? "" : "s");
+	if (run->unloaded)
+		printf("    the module was unloaded meanwhile, so this is not all\n");
 }
 
 /* ---- the command ---------------------------------------------------------- */
@@ -575,6 +580,43 @@ static bool redirect(int to)
 	return false;
 }
 
+/* Its clients are closed, and the next one numbers them and their lives anew. */
+static void forget_module(struct run *run)
+{
+	struct place *place;
+
+	stacks_forget(run->style.stacks);
+	tdestroy(run->lives, free);
+	run->lives = NULL;
+	for (place = run->places; place < run->places + run->nr_places; place++)
+		place->bytes = 0;
+	run->clients.nr = 0;
+}
+
+static void follow_module(struct run *run)
+{
+	if (run->given_up)
+		return;
+	switch (trace_refresh(run->trace)) {
+	case TRACE_SAME:
+		break;
+	case TRACE_GONE:
+		take_events(run, true, UINT64_MAX, monotonic_ns());
+		if (run->groups)
+			groups_end(run->groups);
+		forget_module(run);
+		run->unloaded = true;
+		complain("the module was unloaded: not all will be told");
+		break;
+	case TRACE_BACK:
+		complain("the module is loaded again: what comes now is told");
+		break;
+	case TRACE_FAILED:
+		run->given_up = true;
+		break;
+	}
+}
+
 static bool command_ended(struct run *run)
 {
 	pid_t ended = waitpid(command_pid, &run->wait_status, WNOHANG);
@@ -595,8 +637,12 @@ static int follow_command(struct run *run, const sigset_t *signals)
 	while (!command_ended(run)) {
 		trace_wait(run->trace, more ? 0 : TICK_MS, signals, -1);
 		more = take_events(run, false, MAX_EVENTS, UINT64_MAX);
+		follow_module(run);
 		let_in(signals);
 	}
+	/* Of a module that was unloaded last there is a notice. */
+	trace_wait(run->trace, 0, NULL, -1);
+	follow_module(run);
 	take_events(run, true, UINT64_MAX, monotonic_ns());
 	if (run->groups)
 		groups_end(run->groups);
