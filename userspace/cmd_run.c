@@ -586,6 +586,7 @@ static void forget_module(struct run *run)
 	struct place *place;
 
 	stacks_forget(run->style.stacks);
+	labels_forget(run->style.labels);
 	tdestroy(run->lives, free);
 	run->lives = NULL;
 	for (place = run->places; place < run->places + run->nr_places; place++)
