@@ -205,11 +205,13 @@ static void actors_of_many(struct kunit *test)
 	struct bt_test *t = test->priv;
 	struct bt_actor *base = bufftrack_actor_new();
 	struct bt_actor *actors[40], *again;
+	char name[TASK_COMM_LEN];
 	unsigned int i;
 
 	KUNIT_ASSERT_NOT_NULL(test, base);
 	for (i = 0; i < ARRAY_SIZE(actors); i++) {
-		snprintf(base->comm, sizeof(base->comm), "task-%u", i);
+		snprintf(name, sizeof(name), "task-%u", i);
+		strscpy_pad(base->comm, name, sizeof(base->comm));
 		actors[i] = bufftrack_stack_actor(base, get(test, t->client, here, DEPTH));
 		KUNIT_ASSERT_NOT_NULL(test, actors[i]);
 	}
@@ -217,7 +219,7 @@ static void actors_of_many(struct kunit *test)
 	KUNIT_EXPECT_PTR_EQ(test, again, actors[ARRAY_SIZE(actors) - 1]);
 	bufftrack_actor_put(again);
 
-	snprintf(base->comm, sizeof(base->comm), "task-0");
+	strscpy_pad(base->comm, "task-0", sizeof(base->comm));
 	again = bufftrack_stack_actor(base, get(test, t->client, here, DEPTH));
 	KUNIT_ASSERT_NOT_NULL(test, again);
 	KUNIT_EXPECT_PTR_NE(test, again, actors[0]);

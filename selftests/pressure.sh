@@ -33,7 +33,7 @@ squeeze()
 	[[ $evicted -gt 0 ]]
 }
 
-begin 8
+begin 9
 before=$(kills)
 echo 1000000 >$parameters/history
 mkfifo "$tmp/live"
@@ -75,7 +75,14 @@ if [[ -e $shrinker/scan ]]; then
 	echo 0 0 128 >"$shrinker/scan"
 	read -r history evicted < <(btctl history $device)
 	check "by far the most from who has by far the most" between 120 "$evicted" 128
+	# shellcheck disable=SC2046 # words
+	check "hardly any from those who have hardly any" between 0 \
+		"$(btctl $(for i in {1..100}; do echo history $((device + i)); done) |
+			awk '{ sum += $2 } END { print sum }')" 8
 else
-	ktap_test_skip "by far the most from who has by far the most: no CONFIG_SHRINKER_DEBUG"
+	for name in "by far the most from who has by far the most" \
+		"hardly any from those who have hardly any"; do
+		ktap_test_skip "$name: no CONFIG_SHRINKER_DEBUG"
+	done
 fi
 ktap_finished

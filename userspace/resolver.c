@@ -81,8 +81,10 @@ static void send_answer(FILE *to, const struct symbol_list *list)
 		};
 
 		fwrite(&head, sizeof(head), 1, to);
-		fwrite(symbol->function, 1, head.function_len, to);
-		fwrite(symbol->file, 1, head.file_len, to);
+		if (head.function_len)
+			fwrite(symbol->function, 1, head.function_len, to);
+		if (head.file_len)
+			fwrite(symbol->file, 1, head.file_len, to);
 	}
 	fflush(to);
 }

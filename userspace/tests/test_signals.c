@@ -29,6 +29,8 @@ static bool stops(int signal_sent, bool ready, void (*before)(void))
 		wait(&status);
 		return status;
 	}
+	/* Whatever runs the tests may have been started by nohup. */
+	signal(SIGHUP, SIG_DFL);
 	if (before)
 		before();
 	signals_catch(&signals);
