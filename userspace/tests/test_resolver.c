@@ -20,7 +20,7 @@
 
 #define SECONDS 60
 /* How long a frame may take, where that is what is tested. */
-#define SHORT_MS 2000
+#define SHORT_MS 8000
 
 static const char gone[] = "cannot be read";
 static const char stripped[] = "no debug file was found";
