@@ -33,8 +33,8 @@
  *             field, or an input of another command, not zero
  * E2BIG       the struct is longer than this kernel's and its tail not zero
  * EFAULT      the struct or an array that it points to cannot be read or written
- * ENOMEM      the kernel, or the caller's memory cgroup, has no memory left; or the
- *             key's hash is that of 15 others of the user's, as chance does not make it
+ * ENOMEM      the kernel, or the caller's memory cgroup, has no memory left; or 15 keys
+ *             of the user's lie where the key would, as chance does not bring about
  * ENOSPC      a limit was reached (see &struct bufftrack_info), or 1024 clients that
  *             are open hold the life, or have held it
  * EINTR       a fatal signal is pending
