@@ -304,28 +304,38 @@ static void share_free(struct bt_share *share)
 /*
  * A device counts for the user who brought it into being, for as long as he uses it;
  * then for the next one who does: nobody uses up a limit for another. With device->lock
- * held; @gone has left the list.
+ * held: while there are shares, the payer has one.
  */
+static void device_charge(struct bt_device *device, struct bt_user *user)
+{
+	struct bt_user *before = device->payer;
+
+	if (user == before)
+		return;
+	atomic_inc(&user->devices);
+	refcount_inc(&user->refs);
+	device->payer = user;
+	atomic_dec(&before->devices);
+	bufftrack_user_put(before);
+}
+
+/* With device->lock held; @gone has left the list. */
 static void device_recharge(struct bt_device *device, const struct bt_share *gone)
 {
-	struct bt_user *user = device->payer, *next = NULL;
 	struct bt_share *share;
 
-	if (gone->parent || gone->user != user)
+	if (gone->parent || gone->user != device->payer)
 		return;
+	/* He may have another one already. The public ones come first. */
 	list_for_each_entry(share, &device->shares, node) {
-		if (share->parent || share->user == user)
+		if (share->parent)
 			break;
-		next = next ?: share->user;
+		if (share->user == gone->user)
+			return;
 	}
-	/* He has another one already, or nobody has. */
-	if (!next || (!list_entry_is_head(share, &device->shares, node) && !share->parent))
-		return;
-	atomic_inc(&next->devices);
-	refcount_inc(&next->refs);
-	device->payer = next;
-	atomic_dec(&user->devices);
-	bufftrack_user_put(user);
+	share = list_first_entry_or_null(&device->shares, struct bt_share, node);
+	if (share)
+		device_charge(device, share->user);
 }
 
 static void share_free_work(struct work_struct *work)
@@ -456,6 +466,9 @@ static struct bt_share *share_create(struct bt_client *client, struct bt_device 
 		share->tombs[i].tail = &share->tombs[i].list.first;
 		share->tombs[i].oldest = U64_MAX;
 	}
+	/* Who brought the device into being may not have come yet, or have left again. */
+	if (list_empty(&device->shares))
+		device_charge(device, share->user);
 	/* Pairs with the walks under RCU: they find it complete. */
 	list_add_rcu(&share->node, share_place(device, share->private_client));
 	return share;

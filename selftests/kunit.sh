@@ -6,7 +6,7 @@
 
 shopt -s extglob
 
-suites=(table history stack)
+suites=(device table history stack)
 kunit=/sys/kernel/debug/kunit
 with_tests=${BUFFTRACK_MODULE_DIR:-}/kunit/$(uname -r)/bufftrack.ko
 
