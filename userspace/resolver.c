@@ -36,7 +36,7 @@
 /* A file that a child has not come to its end with. */
 struct refused {
 	struct bufftrack_frame frame;
-	const char *why;
+	enum unresolved why;
 };
 
 struct resolver {
@@ -47,16 +47,19 @@ struct resolver {
 	size_t nr_refused;
 };
 
-/* What the child answers: this, then the symbols, each with its two texts. */
+/*
+ * What the child answers: this, then the symbols, each with its two texts. A file may
+ * have made it another's: nothing of it is believed.
+ */
 struct answer {
-	const char *why; /* a fork has its texts where we have them */
+	unsigned int why; /* enum unresolved */
 	size_t nr;
 };
 
 struct answer_symbol {
 	size_t function_len, file_len; /* with the NUL; 0 for none */
 	unsigned int line;
-	bool inlined;
+	unsigned int inlined;
 };
 
 /* ---- the child ------------------------------------------------------------------ */
@@ -233,7 +236,7 @@ static bool receive_symbols(int fd, struct symbol_list *list, size_t nr, uint64_
 		if (!receive(fd, &head, sizeof(head), until))
 			return false;
 		symbol = &list->symbols[list->nr++];
-		*symbol = (struct symbol){ .line = head.line, .inlined = head.inlined };
+		*symbol = (struct symbol){ .line = head.line, .inlined = head.inlined != 0 };
 		if (!receive_text(fd, &symbol->function, head.function_len, until) ||
 		    !receive_text(fd, &symbol->file, head.file_len, until))
 			return false;
@@ -247,14 +250,15 @@ static bool ask(struct resolver *resolver, const struct bufftrack_frame *frame,
 	struct answer answer;
 
 	if (send(resolver->fd, frame, sizeof(*frame), MSG_NOSIGNAL) != sizeof(*frame) ||
-	    !receive(resolver->fd, &answer, sizeof(answer), until) ||
+	    !receive(resolver->fd, &answer, sizeof(answer), until) || answer.why >= NR_UNRESOLVED ||
 	    !receive_symbols(resolver->fd, list, answer.nr, until))
 		return false;
 	list->why = answer.why;
 	return true;
 }
 
-static const char *why_refused(const struct resolver *resolver, const struct bufftrack_frame *frame)
+static enum unresolved why_refused(const struct resolver *resolver,
+				   const struct bufftrack_frame *frame)
 {
 	const struct refused *refused = resolver->refused;
 	size_t i;
@@ -263,15 +267,15 @@ static const char *why_refused(const struct resolver *resolver, const struct buf
 		if (strncmp(refused->frame.path, frame->path, sizeof(frame->path)) == 0 &&
 		    memcmp(refused->frame.build_id, frame->build_id, sizeof(frame->build_id)) == 0)
 			return refused->why;
-	return NULL;
+	return RESOLVED;
 }
 
-static const char *refuse(struct resolver *resolver, const struct bufftrack_frame *frame, bool slow)
+static enum unresolved refuse(struct resolver *resolver, const struct bufftrack_frame *frame,
+			      bool slow)
 {
 	struct refused refused = {
 		.frame = *frame,
-		.why = slow ? "reading the file took too long"
-			    : "the file has changed meanwhile, or is damaged",
+		.why = slow ? TOO_SLOW : DAMAGED,
 	};
 
 	if (slow && resolver->ms > LEAST_MS)
@@ -285,7 +289,7 @@ static const char *refuse(struct resolver *resolver, const struct bufftrack_fram
 }
 
 /* What is known of a frame of which nothing is. */
-static void know_nothing(struct symbol_list *list, const char *why)
+static void know_nothing(struct symbol_list *list, enum unresolved why)
 {
 	symbols_clear(list);
 	list->symbols = xrealloc(NULL, 1, sizeof(*list->symbols));
@@ -303,12 +307,12 @@ static void know_nothing(struct symbol_list *list, const char *why)
 void resolver_find(struct resolver *resolver, const struct bufftrack_frame *frame,
 		   struct symbol_list *list)
 {
-	const char *why = why_refused(resolver, frame);
+	enum unresolved why = why_refused(resolver, frame);
 	uint64_t until;
 
 	*list = (struct symbol_list){ 0 };
 	if (!why && !start_child(resolver))
-		why = "no process could be started that reads the file";
+		why = NO_PROCESS;
 	if (why) {
 		know_nothing(list, why);
 		return;

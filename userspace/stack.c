@@ -148,7 +148,7 @@ static void resolve(struct stacks *stacks, struct stack *stack,
 	for (i = 0; i < nr; i++) {
 		resolver_find(stacks->resolver, &frames[i], &list);
 		for (j = 0; j < list.nr; j++)
-			add_frame(stack, &frames[i], &list.symbols[j], list.why);
+			add_frame(stack, &frames[i], &list.symbols[j], symbols_why(list.why));
 		symbols_clear(&list);
 	}
 }

@@ -38,7 +38,7 @@ struct module {
 	Dwfl_Module *file;
 	GElf_Addr bias; /* from the file's addresses to libdwfl's */
 	Elf *elf;
-	const char *why; /* why it cannot be used; NULL where it can */
+	enum unresolved why; /* it cannot be used; RESOLVED where it can */
 };
 
 typedef char *(*demangle_fn)(const char *, char *, size_t *, int *);
@@ -166,21 +166,21 @@ static int find_debuginfo(Dwfl_Module *module, void **data, const char *name, Dw
 }
 
 /* Whether the file is still the one that was mapped; else why that is not known. */
-static const char *check_build_id(const struct module *module)
+static enum unresolved check_build_id(const struct module *module)
 {
 	const void *id;
 	ssize_t len;
 
 	if (!module->build_id_len)
-		return NULL;
+		return RESOLVED;
 	len = dwelf_elf_gnu_build_id(module->elf, &id);
 	if (len <= 0 || (size_t)len < module->build_id_len ||
 	    memcmp(id, module->build_id, module->build_id_len))
-		return "the file has changed since: its build id is another";
-	return NULL;
+		return OTHER_BUILD;
+	return RESOLVED;
 }
 
-static const char *open_module(struct module *module)
+static enum unresolved open_module(struct module *module)
 {
 	static const Dwfl_Callbacks callbacks = {
 		.find_elf = dwfl_build_id_find_elf,
@@ -191,17 +191,17 @@ static const char *open_module(struct module *module)
 	int fd;
 
 	if (module->path[0] != '/')
-		return "the file's path is too long";
+		return LONG_PATH;
 	fd = open_file(module->path);
 	if (fd < 0)
-		return "the file is not there any more, or cannot be read";
+		return UNREADABLE;
 	/* Where this fails, it counts as not changed. */
 	module->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	fstat(fd, &module->opened);
 	module->dwfl = dwfl_begin(&callbacks);
 	if (!module->dwfl) {
 		close(fd);
-		return "libdw has failed";
+		return LIBDW_FAILED;
 	}
 	dwfl_report_begin(module->dwfl);
 	/* Which takes the descriptor over where it succeeds. */
@@ -209,11 +209,11 @@ static const char *open_module(struct module *module)
 	dwfl_report_end(module->dwfl, NULL, NULL);
 	if (!module->file) {
 		close(fd);
-		return "it is no ELF file";
+		return NO_ELF;
 	}
 	module->elf = dwfl_module_getelf(module->file, &module->bias);
 	if (!module->elf)
-		return "it is no ELF file";
+		return NO_ELF;
 	return check_build_id(module);
 }
 
@@ -473,7 +473,7 @@ void symbols_find(struct symbols *symbols, const struct bufftrack_frame *frame,
 	*list = (struct symbol_list){ 0 };
 	add_symbol(list);
 	if (!frame->path[0]) {
-		list->why = "no file was mapped there";
+		list->why = NO_FILE;
 		return;
 	}
 	module = find_module(symbols, frame);
@@ -481,7 +481,7 @@ void symbols_find(struct symbols *symbols, const struct bufftrack_frame *frame,
 	if (module->why)
 		return;
 	if (!frame->offset || !find_address(module, frame->offset - 1, &address)) {
-		list->why = "the file has no code there";
+		list->why = NO_CODE;
 		return;
 	}
 
@@ -497,7 +497,28 @@ void symbols_find(struct symbols *symbols, const struct bufftrack_frame *frame,
 		called->function = source_name(symbols, name);
 	}
 	if (!list->symbols[0].function)
-		list->why = "stripped, and no debug file was found";
+		list->why = NO_SYMBOLS;
 	else if (!list->symbols[0].line)
-		list->why = "no debug information";
+		list->why = NO_LINES;
+}
+
+/* symbols_why - as a user reads it; NULL where nothing is unresolved */
+const char *symbols_why(enum unresolved why)
+{
+	static const char *const texts[NR_UNRESOLVED] = {
+		[NO_FILE] = "no file was mapped there",
+		[LONG_PATH] = "the file's path is too long",
+		[UNREADABLE] = "the file is not there any more, or cannot be read",
+		[LIBDW_FAILED] = "libdw has failed",
+		[NO_ELF] = "it is no ELF file",
+		[OTHER_BUILD] = "the file has changed since: its build id is another",
+		[NO_CODE] = "the file has no code there",
+		[NO_SYMBOLS] = "stripped, and no debug file was found",
+		[NO_LINES] = "no debug information",
+		[TOO_SLOW] = "reading the file took too long",
+		[DAMAGED] = "the file has changed meanwhile, or is damaged",
+		[NO_PROCESS] = "no process could be started that reads the file",
+	};
+
+	return texts[why];
 }

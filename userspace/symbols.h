@@ -23,21 +23,43 @@ struct symbol {
 };
 
 /**
+ * enum unresolved - what could not be found out of a return address, and why
+ * @RESOLVED: nothing: all is known
+ */
+enum unresolved {
+	RESOLVED,
+	NO_FILE,
+	LONG_PATH,
+	UNREADABLE,
+	LIBDW_FAILED,
+	NO_ELF,
+	OTHER_BUILD,
+	NO_CODE,
+	NO_SYMBOLS,
+	NO_LINES,
+	TOO_SLOW,
+	DAMAGED,
+	NO_PROCESS,
+	NR_UNRESOLVED
+};
+
+/**
  * struct symbol_list - what one return address stands for
  * @symbols: innermost first: functions that were inlined, then the one that was
  *	called; at least one
  * @nr: how many
- * @why: what could not be found out, and why; NULL where everything could
+ * @why: what could not be found out
  */
 struct symbol_list {
 	struct symbol *symbols;
 	size_t nr;
-	const char *why;
+	enum unresolved why;
 };
 
 struct symbols *symbols_new(void);
 void symbols_find(struct symbols *symbols, const struct bufftrack_frame *frame,
 		  struct symbol_list *list);
 void symbols_clear(struct symbol_list *list);
+const char *symbols_why(enum unresolved why);
 
 #endif

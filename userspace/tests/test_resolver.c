@@ -72,19 +72,21 @@ static int find_place(struct dl_phdr_info *info, size_t size, void *data)
 static bool finds(const char *name, const char *why_not)
 {
 	struct symbol_list list;
+	const char *why;
 	bool good;
 
 	snprintf(frame.path, sizeof(frame.path), "%s/%s", dir, name);
 	alarm(SECONDS);
 	resolver_find(resolver, &frame, &list);
 	alarm(0);
+	why = symbols_why(list.why);
 	if (why_not)
-		good = list.why && strstr(list.why, why_not);
+		good = why && strstr(why, why_not);
 	else
 		good = list.symbols[0].function &&
 		       strcmp(list.symbols[0].function, "find_place") == 0;
 	if (!good)
-		printf("# %s: %s\n", list.symbols[0].function, list.why);
+		printf("# %s: %s\n", list.symbols[0].function, why);
 	symbols_clear(&list);
 	return good;
 }
