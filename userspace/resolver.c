@@ -22,11 +22,15 @@
 #include <unistd.h>
 
 #include "resolver.h"
+#include "signals.h"
 #include "symbols.h"
 #include "util.h"
 
 /* Where a file has taken too long the next ones have half the time, down to this. */
 #define LEAST_MS 1000
+/* How long all are waited for, and how often to look, once a signal wants us to end. */
+#define STOP_MS 5000
+#define LOOK_MS 200
 /* What a child that is still itself can tell. */
 #define MAX_SYMBOLS 4096
 #define MAX_TEXT (1 << 20)
@@ -43,6 +47,7 @@ struct resolver {
 	pid_t child; /* 0 where there is none */
 	int fd; /* to it and from it */
 	int ms;
+	uint64_t stop; /* when all are given up; UINT64_MAX where no signal has come */
 	struct refused *refused;
 	size_t nr_refused;
 };
@@ -146,7 +151,7 @@ struct resolver *resolver_new(int ms)
 {
 	struct resolver *resolver = xrealloc(NULL, 1, sizeof(*resolver));
 
-	*resolver = (struct resolver){ .ms = ms };
+	*resolver = (struct resolver){ .ms = ms, .stop = UINT64_MAX };
 	return resolver;
 }
 
@@ -190,19 +195,26 @@ void resolver_free(struct resolver *resolver)
 	free(resolver);
 }
 
-static bool receive(int fd, void *to, size_t len, uint64_t until)
+static bool is_over(struct resolver *resolver, uint64_t until)
 {
-	struct pollfd answer = { .fd = fd, .events = POLLIN };
-	uint64_t now;
+	uint64_t now = monotonic_ns();
+
+	if (resolver->stop == UINT64_MAX && signals_stopped())
+		resolver->stop = now + STOP_MS * 1000000ULL;
+	return now >= until || now >= resolver->stop;
+}
+
+static bool receive(struct resolver *resolver, void *to, size_t len, uint64_t until)
+{
+	struct pollfd answer = { .fd = resolver->fd, .events = POLLIN };
 	ssize_t got;
 
 	while (len) {
-		now = monotonic_ns();
-		if (now >= until)
+		if (is_over(resolver, until))
 			return false;
-		if (poll(&answer, 1, (int)((until - now) / 1000000) + 1) <= 0)
+		if (poll(&answer, 1, LOOK_MS) <= 0)
 			continue;
-		got = recv(fd, to, len, MSG_DONTWAIT);
+		got = recv(resolver->fd, to, len, MSG_DONTWAIT);
 		if (got == 0 || (got < 0 && errno != EINTR && errno != EAGAIN))
 			return false;
 		if (got > 0) {
@@ -213,7 +225,7 @@ static bool receive(int fd, void *to, size_t len, uint64_t until)
 	return true;
 }
 
-static bool receive_text(int fd, char **text, size_t len, uint64_t until)
+static bool receive_text(struct resolver *resolver, char **text, size_t len, uint64_t until)
 {
 	if (!len)
 		return true;
@@ -221,10 +233,11 @@ static bool receive_text(int fd, char **text, size_t len, uint64_t until)
 		return false;
 	*text = xrealloc(NULL, len, 1);
 	(*text)[0] = '\0';
-	return receive(fd, *text, len, until) && (*text)[len - 1] == '\0';
+	return receive(resolver, *text, len, until) && (*text)[len - 1] == '\0';
 }
 
-static bool receive_symbols(int fd, struct symbol_list *list, size_t nr, uint64_t until)
+static bool receive_symbols(struct resolver *resolver, struct symbol_list *list, size_t nr,
+			    uint64_t until)
 {
 	struct answer_symbol head;
 	struct symbol *symbol;
@@ -233,12 +246,12 @@ static bool receive_symbols(int fd, struct symbol_list *list, size_t nr, uint64_
 		return false;
 	list->symbols = xrealloc(NULL, nr, sizeof(*list->symbols));
 	while (list->nr < nr) {
-		if (!receive(fd, &head, sizeof(head), until))
+		if (!receive(resolver, &head, sizeof(head), until))
 			return false;
 		symbol = &list->symbols[list->nr++];
 		*symbol = (struct symbol){ .line = head.line, .inlined = head.inlined != 0 };
-		if (!receive_text(fd, &symbol->function, head.function_len, until) ||
-		    !receive_text(fd, &symbol->file, head.file_len, until))
+		if (!receive_text(resolver, &symbol->function, head.function_len, until) ||
+		    !receive_text(resolver, &symbol->file, head.file_len, until))
 			return false;
 	}
 	return true;
@@ -250,8 +263,8 @@ static bool ask(struct resolver *resolver, const struct bufftrack_frame *frame,
 	struct answer answer;
 
 	if (send(resolver->fd, frame, sizeof(*frame), MSG_NOSIGNAL) != sizeof(*frame) ||
-	    !receive(resolver->fd, &answer, sizeof(answer), until) || answer.why >= NR_UNRESOLVED ||
-	    !receive_symbols(resolver->fd, list, answer.nr, until))
+	    !receive(resolver, &answer, sizeof(answer), until) || answer.why >= NR_UNRESOLVED ||
+	    !receive_symbols(resolver, list, answer.nr, until))
 		return false;
 	list->why = answer.why;
 	return true;
@@ -311,6 +324,8 @@ void resolver_find(struct resolver *resolver, const struct bufftrack_frame *fram
 	uint64_t until;
 
 	*list = (struct symbol_list){ 0 };
+	if (monotonic_ns() >= resolver->stop)
+		why = STOPPED;
 	if (!why && !start_child(resolver))
 		why = NO_PROCESS;
 	if (why) {
@@ -320,6 +335,9 @@ void resolver_find(struct resolver *resolver, const struct bufftrack_frame *fram
 	until = monotonic_ns() + (uint64_t)resolver->ms * 1000000;
 	if (ask(resolver, frame, list, until))
 		return;
-	know_nothing(list, refuse(resolver, frame, monotonic_ns() >= until));
+	if (monotonic_ns() >= resolver->stop)
+		know_nothing(list, STOPPED);
+	else
+		know_nothing(list, refuse(resolver, frame, monotonic_ns() >= until));
 	end_child(resolver);
 }

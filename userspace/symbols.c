@@ -518,6 +518,7 @@ const char *symbols_why(enum unresolved why)
 		[TOO_SLOW] = "reading the file took too long",
 		[DAMAGED] = "the file has changed meanwhile, or is damaged",
 		[NO_PROCESS] = "no process could be started that reads the file",
+		[STOPPED] = "a signal came before it was looked up",
 	};
 
 	return texts[why];

@@ -40,6 +40,7 @@ enum unresolved {
 	TOO_SLOW,
 	DAMAGED,
 	NO_PROCESS,
+	STOPPED,
 	NR_UNRESOLVED
 };
 

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "resolver.h"
+#include "signals.h"
 #include "symbols.h"
 #include "util.h"
 
@@ -214,6 +215,26 @@ static void test_child(void)
 	check("others are", finds("good", NULL));
 }
 
+/* Last: a signal that has come stays. */
+static void test_signal(void)
+{
+	sigset_t while_waiting;
+	uint64_t begin;
+
+	resolver_free(resolver);
+	resolver = resolver_new(RESOLVER_MS);
+	shell("cp exe late");
+	check("before a signal", finds("good", NULL));
+	signals_catch(&while_waiting);
+	raise(SIGTERM);
+	check("after it", finds("good", NULL));
+	kill(child_of_resolver(), SIGSTOP);
+	begin = monotonic_ns();
+	check("one that takes too long then", finds("late", "a signal came"));
+	check("is given up", monotonic_ns() - begin < RESOLVER_MS * 1000000ULL / 2);
+	check("and all others with it", finds("good", "a signal came"));
+}
+
 int main(void)
 {
 	char command[128];
@@ -234,6 +255,7 @@ int main(void)
 	test_no_file();
 	test_changes();
 	test_child();
+	test_signal();
 	resolver_free(resolver);
 	printf("1..%u\n", tests);
 	snprintf(command, sizeof(command), "rm -r %s", dir);
