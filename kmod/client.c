@@ -220,6 +220,7 @@ static struct bt_attach *attach_create(struct bt_client *client, u64 id, bool cr
 	err = xa_err(xa_store(&client->attaches, share->device->serial, attach, BT_GFP));
 	if (err)
 		goto free;
+	/* Only a close takes it back, when no call is under way. STAT may be before it. */
 	atomic_inc(&(share->parent ?: share)->clients);
 	return attach;
 free:

@@ -52,7 +52,8 @@ static inline void shrinker_free(struct shrinker *s)
 
 /*
  * CONFIG_INIT_STACK_ALL zeroes every variable on the stack. For those that are
- * large, on the way of each call, and filled before anything of them is read.
+ * large, on the way of each call, and filled before anything of them is read. By
+ * compiler, not by kernel: gcc has the attribute since 12.
  */
 #if __has_attribute(__uninitialized__)
 #define BT_UNINIT __attribute__((__uninitialized__))

@@ -20,9 +20,9 @@ static const struct rhashtable_params bt_device_params = {
 
 /*
  * Writers hold bt_devices_lock. Readers hold RCU, under which a device is freed
- * no sooner than after them, and take a reference unless it was the last that
- * went: refs never rise from 0, so that a device that is being taken down is as
- * one that is not there.
+ * no sooner than after them. Who wants more of it than its serial or its list of
+ * shares takes a reference, unless it was the last that went: refs never rise
+ * from 0, so that a device that is being taken down is as one that is not there.
  */
 static struct rhashtable bt_devices;
 static DEFINE_XARRAY_FLAGS(bt_devices_serial, XA_FLAGS_ACCOUNT);
@@ -162,7 +162,10 @@ struct bt_device *bufftrack_device_get(u64 id)
 	return device;
 }
 
-/* bufftrack_device_serial - whether the device is known, and its serial */
+/*
+ * bufftrack_device_serial - whether the device is known, and its serial. No other
+ * device ever has that one: what is looked up by it is this one's, or nothing.
+ */
 bool bufftrack_device_serial(u64 id, unsigned long *serial)
 {
 	struct bt_device *device;
@@ -202,6 +205,7 @@ void bufftrack_device_put(struct bt_device *device)
 	xa_erase(&bt_devices_serial, device->serial);
 	mutex_unlock(&bt_devices_lock);
 
+	/* Needs no lock: without a share nobody has it charged anew. */
 	atomic_dec(&device->payer->devices);
 	bufftrack_user_put(device->payer);
 	bufftrack_table_destroy(&device->table);
@@ -393,7 +397,9 @@ struct bt_share *bufftrack_share_next(struct bt_device *device, struct bt_share 
  * @arg: handed to @fn
  *
  * For the shrinker: takes no lock and drops no device, since the allocation
- * that it serves may be under any of the mutexes. Sleeps between devices.
+ * that it serves may be under any of the mutexes. Sleeps between devices, which it
+ * finds anew by serial: it needs no reference to them, for RCU keeps the list of one
+ * that is going. A share of which it has a reference has one of its device.
  */
 void bufftrack_shares_each(void (*fn)(struct bt_share *share, void *arg), void *arg)
 {

@@ -43,7 +43,11 @@ static bool remove_oldest(struct bt_share *share, bool lost)
 	unsigned int best = 0, i;
 
 	for (i = 0; i < BT_SHARDS; i++) {
-		/* A hint, from tomb.h: the list decides, under its lock. */
+		/*
+		 * From tomb.h, without its lock: which list is taken is a hint. That all are
+		 * empty is for certain where nobody can add one, as when a PRIVATE client
+		 * has closed: its end took each lock after the last tombstone came.
+		 */
 		seq = READ_ONCE(share->tombs[i].oldest);
 		if (seq < best_seq) {
 			best_seq = seq;

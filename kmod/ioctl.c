@@ -258,17 +258,19 @@ static int batch_strided(struct bt_caller *caller, struct bufftrack_batch *batch
  * A page that is not there may take as long as its owner likes (userfaultfd): what
  * was done before that is counted by then, and what comes after it has its own time.
  */
-static unsigned long get_entries(struct bt_caller *caller, struct bufftrack_op *ops,
-				 const void __user *user, size_t len)
+static unsigned int get_entries(struct bt_caller *caller, struct bufftrack_op *ops,
+				const struct bufftrack_op __user *user, unsigned int nr)
 {
-	unsigned long left;
+	unsigned int whole = 0;
 
-	if (likely(!copy_from_user_nofault(ops, user, len)))
-		return 0;
+	if (likely(!copy_from_user_nofault(ops, user, nr * sizeof(*ops))))
+		return nr;
 	bufftrack_tally_flush(caller);
-	left = copy_from_user(ops, user, len);
+	/* One by one: of several, arm64 may copy fewer than there are before the fault. */
+	while (whole < nr && !copy_from_user(&ops[whole], &user[whole], sizeof(*ops)))
+		whole++;
 	caller->now = ktime_get_ns();
-	return left;
+	return whole;
 }
 
 static int answer_entries(struct bt_caller *caller, struct bufftrack_op __user *user,
@@ -291,12 +293,11 @@ static noinline int batch_chunk(struct bt_caller *caller, struct bufftrack_batch
 {
 	unsigned int nr = min(batch->nr - batch->done, BT_BATCH_CHUNK);
 	struct bufftrack_op ops[BT_BATCH_CHUNK] BT_UNINIT;
-	void __user *user = u64_to_user_ptr(at);
-	size_t len = nr * sizeof(*ops);
+	struct bufftrack_op __user *user = u64_to_user_ptr(at);
 	unsigned int whole, bad = 0, i;
 
 	/* Where it faults, the entries before that are carried out. */
-	whole = (len - get_entries(caller, ops, user, len)) / sizeof(*ops);
+	whole = get_entries(caller, ops, user, nr);
 	for (i = 0; i < whole; i++)
 		bad += run_entry(caller, &ops[i]);
 	batch->done += whole;

@@ -68,7 +68,7 @@ static const struct kernel_param_ops on_error_ops = {
 module_param_cb(max_buffers, &count_ops, &bufftrack_max_buffers, 0644);
 MODULE_PARM_DESC(max_buffers, "Live buffers that a client can hold (4194304)");
 module_param_cb(max_devices, &count_ops, &bufftrack_max_devices, 0644);
-MODULE_PARM_DESC(max_devices, "Devices that one user can bring into being (1024)");
+MODULE_PARM_DESC(max_devices, "Devices that count for one user (1024)");
 module_param_cb(history, &count_ops, &bufftrack_history, 0644);
 MODULE_PARM_DESC(history, "Tombstones kept, per device and user (65536)");
 module_param_cb(max_stacks, &count_ops, &bufftrack_max_stacks, 0644);

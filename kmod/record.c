@@ -141,7 +141,7 @@ struct bt_record *bufftrack_record_take(struct bt_caller *caller, const struct b
 {
 	struct bt_record *rec;
 
-	/* All of them or none: that is what it returned as a number once, and as a bool now. */
+	/* All of them or none: it returns that as a number in 6.12, as a bool in 7.2. */
 	if (!caller->nr_spare && caller->tally.space && caller->tally.fresh &&
 	    kmem_cache_alloc_bulk(bt_record_cache, BT_GFP_LOCKED | __GFP_ZERO, BT_SPARES,
 				  caller->spare))

@@ -545,7 +545,7 @@ static void put(FIXTURE_DATA(late) *self, char *at, const void *what, size_t siz
 	}
 }
 
-/* Keys 0 to 31 come, then go: the second chunk of 32 is what comes late. */
+/* The keys of one chunk come, then go: the second chunk is what comes late. */
 static char *two_chunks(FIXTURE_DATA(late) *self)
 {
 	char *at = self->cut - CHUNK * OP_SIZE;
