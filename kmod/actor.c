@@ -45,13 +45,12 @@ struct bt_actor *bufftrack_actor_new(void)
 	return actor;
 }
 
-/* @a: an actor's; @b: the current task's */
 static bool same_comm(const char *a, const char *b)
 {
 	BUILD_BUG_ON(TASK_COMM_LEN != 2 * sizeof(u64));
-	/* data_race: another thread may rename the task, see below. An actor's never changes. */
-	return get_unaligned((const u64 *)a) == data_race(get_unaligned((const u64 *)b)) &&
-	       get_unaligned((const u64 *)a + 1) == data_race(get_unaligned((const u64 *)b + 1));
+	/* data_race: another thread may rename the task, see below; @a is an actor's. */
+	return data_race(get_unaligned((const u64 *)a) == get_unaligned((const u64 *)b) &&
+			 get_unaligned((const u64 *)a + 1) == get_unaligned((const u64 *)b + 1));
 }
 
 /*

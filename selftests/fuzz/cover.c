@@ -96,7 +96,6 @@ static bool area_init(struct area *area)
 	area->fd = open(KCOV_NODE, O_RDWR | O_CLOEXEC);
 	if (area->fd < 0 || ioctl(area->fd, KCOV_INIT_TRACE, AREA_WORDS))
 		return false;
-	/* A child's is read by its parent. */
 	area->words = mmap(NULL, AREA_WORDS * sizeof(uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED,
 			   area->fd, 0);
 	return area->words != MAP_FAILED;

@@ -172,7 +172,7 @@ struct task {
 	struct arena arena;
 	enum cover_task cover;
 	bool racing; /* with another task: what it reads may be half of an event */
-	struct edges edges;
+	struct edges *edges;
 };
 
 void run_init(void);

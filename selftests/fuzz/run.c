@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -46,6 +47,7 @@ static uint64_t serial;
 static struct run run;
 static struct task main_task = { .run = &run, .cover = COVER_MAIN };
 static struct task child_task = { .run = &run, .cover = COVER_CHILD };
+static struct edges *all_edges; /* of each enum cover_task */
 
 /* The second thread waits at the barrier for a section, and there again when done. */
 static struct {
@@ -260,7 +262,6 @@ static unsigned int do_fork(struct task *task, unsigned int at)
 	int status;
 
 	child_task.racing = parent_too;
-	memset(&child_task.edges, 0, sizeof(child_task.edges));
 	pid = syscall(SYS_clone, flags, NULL, NULL, NULL, NULL);
 	if (!pid)
 		child(at, fatal ? 1000 : 1 + c->p[2] % 4);
@@ -318,7 +319,7 @@ static unsigned int run_one(struct task *task, unsigned int at)
 
 	cover_begin(task->cover);
 	run_command(task, at);
-	cover_end(task->cover, c->kind, &task->edges);
+	cover_end(task->cover, c->kind, task->edges);
 	return c->kind == KIND_batch ? command_entries(c) : 0;
 }
 
@@ -349,7 +350,7 @@ static void run_commands(struct task *task)
 		case KIND_shrink:
 			cover_begin(task->cover);
 			shrink(run.program->commands[at].p[0]);
-			cover_end(task->cover, KIND_shrink, &task->edges);
+			cover_end(task->cover, KIND_shrink, task->edges);
 			break;
 		default:
 			at += run_one(task, at);
@@ -487,6 +488,14 @@ void run_init(void)
 	arena_init(&child_task.arena);
 	arena_init(&second.task.arena);
 	second.task.racing = true;
+	/* A child's, too, are read here. */
+	all_edges = mmap(NULL, COVER_TASKS * sizeof(*all_edges), PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (all_edges == MAP_FAILED)
+		die("mmap: %s", strerror(errno));
+	main_task.edges = &all_edges[COVER_MAIN];
+	second.task.edges = &all_edges[COVER_THREAD];
+	child_task.edges = &all_edges[COVER_CHILD];
 	cover_attach(COVER_MAIN);
 	if (pthread_barrier_init(&second.barrier, NULL, 2) ||
 	    pthread_create(&thread, NULL, second_main, NULL))
@@ -499,8 +508,8 @@ void run_program(const struct program *program, struct edges *edges)
 	int i;
 
 	memset(&run, 0, sizeof(run));
-	memset(&main_task.edges, 0, sizeof(main_task.edges));
-	memset(&second.task.edges, 0, sizeof(second.task.edges));
+	for (i = 0; i < COVER_TASKS; i++)
+		memset(&all_edges[i], 0, sizeof(all_edges[i]));
 	run.program = program;
 	/* Where tombstones stay, and their devices with them, those are met again. */
 	if (shrinker < 0)
@@ -514,12 +523,13 @@ void run_program(const struct program *program, struct edges *edges)
 	cover_begin(COVER_MAIN);
 	for (i = 0; i < PROGRAM_FDS; i++)
 		set_fd(&main_task, i, -1);
-	cover_end(COVER_MAIN, KIND_close, &main_task.edges);
+	cover_end(COVER_MAIN, KIND_close, main_task.edges);
 	restore_parameters();
 	check_all();
 	/* What is left are tombstones: the next one finds none. */
 	shrink(1UL << 20);
 
-	*edges = main_task.edges;
-	edges_add(edges, &second.task.edges);
+	*edges = all_edges[0];
+	for (i = 1; i < COVER_TASKS; i++)
+		edges_add(edges, &all_edges[i]);
 }
