@@ -945,6 +945,36 @@ TEST_F(fail_file, open_and_all_after_it)
 	open_sweep(_metadata, self, true);
 }
 
+/* Who asks for all has a user, too, made where it is not there yet. */
+TEST_F(fail_file, stat_all_by_a_new_user)
+{
+	unsigned int nth, met = 0;
+	bool injected = true;
+	int rc;
+
+	for (nth = 1; injected; nth++) {
+		ASSERT_GT(MOST, nth);
+		ASSERT_EQ(0, snapshot_take(self->watch, 0, 0, 0, &self->before));
+		ASSERT_EQ(0, seteuid(BT_UID + 500 + nth));
+		fail_arm(nth);
+		rc = bt_stat(self->watch, BUFFTRACK_STAT_ALL, 0, 0, &self->stat);
+		injected = fail_disarm();
+		ASSERT_EQ(0, seteuid(0));
+		met += injected;
+		if (rc) {
+			EXPECT_TRUE(injected && (rc == -ENOMEM || rc == -EFAULT))
+				TH_LOG("fault %u: %s", nth, strerror(-rc));
+		} else {
+			EXPECT_EQ(0, self->stat.allocs);
+		}
+		ASSERT_EQ(0, snapshot_take(self->watch, 0, 0, 0, &self->after));
+		EXPECT_STREQ("", snapshot_diff(&self->before, &self->after))
+			TH_LOG("fault %u: %s", nth, strerror(-rc));
+	}
+	/* The struct in, tried, and out, and the user */
+	EXPECT_LE(4, met);
+}
+
 /* A client with three lives, one held twice and one by others, too: 3 leaks. */
 static __u64 with_holds(int fd, int watch, __u64 device)
 {
@@ -995,7 +1025,10 @@ TEST_F(fail_file, close)
 	}
 }
 
-/* A process that ends has faults of its own on the way: a fixed number of tries */
+/*
+ * A process that ends has faults of its own on the way: a fixed number of tries, and
+ * one, the 0th, in which nothing has memory any more.
+ */
 TEST_F(fail_file, exit)
 {
 	struct bt_pipe pipe;
@@ -1004,14 +1037,17 @@ TEST_F(fail_file, exit)
 	int fd;
 
 	ASSERT_EQ(0, bt_pipe(&pipe));
-	for (nth = 1; nth <= 12; nth++) {
+	for (nth = 0; nth <= 12; nth++) {
 		device = bt_device();
 		IN_A_CHILD {
-			if (fail_open())
+			if (fail_open() || fail_on_open())
 				_exit(1);
 			fd = bt_open();
 			bt_send(&pipe, with_holds(fd, self->watch, device));
-			fail_arm(nth);
+			if (nth)
+				fail_arm(nth);
+			else
+				fail_on(true);
 			_exit(0);
 		}
 		id = bt_receive(&pipe);

@@ -21,10 +21,15 @@ replay()
 	fuzz --replay "$tmp"/corpus/*
 }
 
-begin 2
+begin 3
 if [[ -e /sys/kernel/debug/kcov && -e $kcov ]]; then
 	rmmod bufftrack
 	insmod "$kcov"
+	check "guided by KCOV" grep -q "^bufftrack " /proc/modules
+elif [[ ${BUFFTRACK_HAS_ALL:-} ]]; then
+	check "guided by KCOV: this kernel has it" false
+else
+	ktap_test_skip "guided by KCOV: this kernel has none"
 fi
 mkdir "$tmp/corpus"
 cp "$here"/corpus/* "$tmp/corpus/"
