@@ -238,7 +238,7 @@ struct bt_device {
 	struct rhash_head node;
 	struct bt_user *payer;		/* for whom it counts; lock */
 	struct mutex lock;		/* see above: device->lock */
-	struct list_head shares;	/* lock; readers RCU; see share_place() */
+	struct list_head shares;	/* lock; readers RCU; see share_insert() */
 	struct rcu_head rcu;
 	struct bt_table table;
 };

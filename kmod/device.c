@@ -27,7 +27,7 @@ static const struct rhashtable_params bt_device_params = {
 static struct rhashtable bt_devices;
 static DEFINE_XARRAY_FLAGS(bt_devices_serial, XA_FLAGS_ACCOUNT);
 static DEFINE_MUTEX(bt_devices_lock);
-static unsigned long bt_last_serial;
+static atomic_long_t bt_last_serial = ATOMIC_LONG_INIT(0);
 
 static LIST_HEAD(bt_users);
 static DEFINE_MUTEX(bt_users_lock);
@@ -89,37 +89,68 @@ bool bufftrack_may_see(kuid_t uid)
 
 /* ---- users ---------------------------------------------------------------- */
 
-/* bufftrack_user_get - the user, made where not there; reference or ERR_PTR */
-struct bt_user *bufftrack_user_get(kuid_t uid)
+static struct bt_user *user_new(kuid_t uid)
 {
-	struct bt_user *user;
+	struct bt_user *user = kzalloc(sizeof(*user), BT_GFP);
 
-	mutex_lock(&bt_users_lock);
-	list_for_each_entry(user, &bt_users, node) {
-		if (uid_eq(user->uid, uid)) {
-			refcount_inc(&user->refs);
-			goto out;
-		}
-	}
-
-	user = kzalloc(sizeof(*user), BT_GFP);
 	if (!user)
-		goto nomem;
+		return NULL;
 	if (bufftrack_stats_init(&user->stats)) {
 		kfree(user);
-		goto nomem;
+		return NULL;
 	}
 	user->uid = uid;
 	refcount_set(&user->refs, 1);
 	ratelimit_state_init(&user->log, 5 * HZ, 100);
 	ratelimit_set_flags(&user->log, RATELIMIT_MSG_ON_RELEASE);
-	list_add_tail(&user->node, &bt_users);
-out:
-	mutex_unlock(&bt_users_lock);
 	return user;
-nomem:
+}
+
+static void user_free(struct bt_user *user)
+{
+	bufftrack_stats_destroy(&user->stats);
+	kfree(user);
+}
+
+/* With bt_users_lock held. */
+static struct bt_user *user_find(kuid_t uid)
+{
+	struct bt_user *user;
+
+	list_for_each_entry(user, &bt_users, node)
+		if (uid_eq(user->uid, uid)) {
+			refcount_inc(&user->refs);
+			return user;
+		}
+	return NULL;
+}
+
+/*
+ * bufftrack_user_get - the user, made where not there; reference or ERR_PTR. As
+ * everything here: who waits for memory of his own cgroup has no lock that others need.
+ */
+struct bt_user *bufftrack_user_get(kuid_t uid)
+{
+	struct bt_user *user, *fresh;
+
+	mutex_lock(&bt_users_lock);
+	user = user_find(uid);
 	mutex_unlock(&bt_users_lock);
-	return ERR_PTR(-ENOMEM);
+	if (user)
+		return user;
+
+	fresh = user_new(uid);
+	if (!fresh)
+		return ERR_PTR(-ENOMEM);
+	mutex_lock(&bt_users_lock);
+	user = user_find(uid);
+	if (!user)
+		list_add_tail(&fresh->node, &bt_users);
+	mutex_unlock(&bt_users_lock);
+	if (!user)
+		return fresh;
+	user_free(fresh);
+	return user;
 }
 
 /* bufftrack_user_put - drop a reference; may sleep */
@@ -130,9 +161,7 @@ void bufftrack_user_put(struct bt_user *user)
 	list_del(&user->node);
 	bufftrack_stats_retire(&user->stats);
 	mutex_unlock(&bt_users_lock);
-
-	bufftrack_stats_destroy(&user->stats);
-	kfree(user);
+	user_free(user);
 }
 
 /* bufftrack_users_sum - add up what all users have counted, those who are gone too */
@@ -212,74 +241,88 @@ void bufftrack_device_put(struct bt_device *device)
 	kfree_rcu(device, rcu);
 }
 
-/* With bt_devices_lock held; takes over none of the caller's references. */
-static struct bt_device *device_create(u64 id, struct bt_user *creator)
+/* Its place in the list of serials is there, too: nobody sees it yet. */
+static struct bt_device *device_new(u64 id)
 {
-	struct bt_device *device;
+	struct bt_device *device = kzalloc(sizeof(*device), BT_GFP);
 	int err;
+
+	if (!device)
+		return ERR_PTR(-ENOMEM);
+	err = bufftrack_table_init(&device->table);
+	if (err)
+		goto free;
+	device->id = id;
+	device->serial = atomic_long_inc_return(&bt_last_serial);
+	err = xa_reserve(&bt_devices_serial, device->serial, BT_GFP);
+	if (err)
+		goto table;
+	refcount_set(&device->refs, 1);
+	mutex_init(&device->lock);
+	INIT_LIST_HEAD(&device->shares);
+	return device;
+table:
+	bufftrack_table_destroy(&device->table);
+free:
+	kfree(device);
+	return ERR_PTR(err);
+}
+
+/* One that nobody has seen */
+static void device_discard(struct bt_device *device)
+{
+	xa_release(&bt_devices_serial, device->serial);
+	bufftrack_table_destroy(&device->table);
+	kfree(device);
+}
+
+/* With bt_devices_lock held; takes over none of the caller's references. */
+static int device_insert(struct bt_device *device, struct bt_user *creator)
+{
+	int err = -ENOSPC;
 
 	/*
 	 * The count goes up under the lock, and down without it after the device has left
 	 * its table: it is never too low. The limit may change at any time: before or after.
 	 */
-	if (atomic_inc_return(&creator->devices) > READ_ONCE(bufftrack_max_devices)) {
-		err = -ENOSPC;
+	if (atomic_inc_return(&creator->devices) > READ_ONCE(bufftrack_max_devices))
 		goto dec;
-	}
-	err = -ENOMEM;
-	device = kzalloc(sizeof(*device), BT_GFP);
-	if (!device)
-		goto dec;
-	err = bufftrack_table_init(&device->table);
-	if (err)
-		goto free;
-
-	device->id = id;
-	device->serial = bt_last_serial + 1;
 	device->payer = creator;
-	atomic64_set(&device->table.evicted, bufftrack_device_lost(id));
-	refcount_set(&device->refs, 1);
-	mutex_init(&device->lock);
-	INIT_LIST_HEAD(&device->shares);
-
+	atomic64_set(&device->table.evicted, bufftrack_device_lost(device->id));
 	/* Once it can be found it may be in use: from then on nothing may fail. */
-	err = xa_reserve(&bt_devices_serial, device->serial, BT_GFP);
-	if (err)
-		goto table;
 	err = rhashtable_insert_fast(&bt_devices, &device->node, bt_device_params);
 	if (err)
-		goto release;
-
-	bt_last_serial++;
+		goto dec;
 	refcount_inc(&creator->refs);
 	/* Its place is there: storing it needs no memory. Walks find it complete. */
 	xa_store(&bt_devices_serial, device->serial, device, GFP_NOWAIT);
-	return device;
-release:
-	xa_release(&bt_devices_serial, device->serial);
-table:
-	bufftrack_table_destroy(&device->table);
-free:
-	kfree(device);
+	return 0;
 dec:
 	atomic_dec(&creator->devices);
-	return ERR_PTR(err);
+	return err;
 }
 
 static struct bt_device *device_open(u64 id, struct bt_user *user, bool create)
 {
-	struct bt_device *device = bufftrack_device_get(id);
+	struct bt_device *device = bufftrack_device_get(id), *fresh;
+	int err = 0;
 
 	if (device || !create)
 		return device;
 
+	fresh = device_new(id);
+	if (IS_ERR(fresh))
+		return fresh;
 	mutex_lock(&bt_devices_lock);
 	/* Under the lock no device in the table has lost its last reference. */
 	device = bufftrack_device_get(id);
 	if (!device)
-		device = device_create(id, user);
+		err = device_insert(fresh, user);
 	mutex_unlock(&bt_devices_lock);
-	return device;
+	if (!device && !err)
+		return fresh;
+	device_discard(fresh);
+	return device ?: ERR_PTR(err);
 }
 
 /* ---- shares --------------------------------------------------------------- */
@@ -422,20 +465,9 @@ void bufftrack_shares_each(void (*fn)(struct bt_share *share, void *arg), void *
 	} while (device);
 }
 
-/* Shares are in the order of their PRIVATE clients' ids, the public ones first. */
-static struct list_head *share_place(struct bt_device *device, u64 private_client)
-{
-	struct bt_share *share;
-
-	list_for_each_entry_reverse(share, &device->shares, node)
-		if (share->private_client <= private_client)
-			break;
-	return &share->node;
-}
-
-/* With device->lock held. Takes over the reference to the parent, if it can. */
-static struct bt_share *share_create(struct bt_client *client, struct bt_device *device,
-				     struct bt_share *parent)
+/* Takes over the reference to the parent, if it can. Nobody sees it yet. */
+static struct bt_share *share_new(struct bt_client *client, struct bt_device *device,
+				  struct bt_share *parent)
 {
 	struct bt_share *share;
 	int err, i;
@@ -472,24 +504,80 @@ static struct bt_share *share_create(struct bt_client *client, struct bt_device 
 		share->tombs[i].tail = &share->tombs[i].list.first;
 		share->tombs[i].oldest = U64_MAX;
 	}
-	/* Who brought the device into being may not have come yet, or have left again. */
-	if (list_empty(&device->shares))
-		device_charge(device, share->user);
-	/* Pairs with the walks under RCU: they find it complete. */
-	list_add_rcu(&share->node, share_place(device, share->private_client));
 	return share;
 }
 
+/* With device->lock held. The public ones come first, then by their PRIVATE clients' ids. */
+static void share_insert(struct bt_device *device, struct bt_share *share)
+{
+	struct list_head *place = &device->shares;
+	struct bt_share *before;
+
+	/* Who brought the device into being may not have come yet, or have left again. */
+	if (list_empty(&device->shares))
+		device_charge(device, share->user);
+	if (share->parent)
+		list_for_each_entry_reverse(before, &device->shares, node)
+			if (before->private_client <= share->private_client) {
+				place = &before->node;
+				break;
+			}
+	/* Pairs with the walks under RCU: they find it complete. */
+	list_add_rcu(&share->node, place);
+}
+
 /* With device->lock held. */
-static struct bt_share *share_public(struct bt_client *client, struct bt_device *device)
+static struct bt_share *share_find(struct bt_device *device, const struct bt_user *user)
 {
 	struct bt_share *share;
 
-	list_for_each_entry(share, &device->shares, node)
-		if (!share->parent && share->user == client->user &&
-		    refcount_inc_not_zero(&share->refs))
+	list_for_each_entry(share, &device->shares, node) {
+		if (share->parent)
+			break;
+		if (share->user == user && refcount_inc_not_zero(&share->refs))
 			return share;
-	return share_create(client, device, NULL);
+	}
+	return NULL;
+}
+
+/* The user's share that all clients but PRIVATE ones have, made where not there */
+static struct bt_share *share_public(struct bt_client *client, struct bt_device *device)
+{
+	struct bt_share *share, *fresh;
+
+	mutex_lock(&device->lock);
+	share = share_find(device, client->user);
+	mutex_unlock(&device->lock);
+	if (share)
+		return share;
+
+	fresh = share_new(client, device, NULL);
+	if (IS_ERR(fresh))
+		return fresh;
+	mutex_lock(&device->lock);
+	share = share_find(device, client->user);
+	if (!share)
+		share_insert(device, fresh);
+	mutex_unlock(&device->lock);
+	if (!share)
+		return fresh;
+	share_free(fresh);
+	return share;
+}
+
+static struct bt_share *share_private(struct bt_client *client, struct bt_device *device,
+				      struct bt_share *parent)
+{
+	struct bt_share *share = share_new(client, device, parent);
+
+	if (IS_ERR(share)) {
+		bufftrack_share_put(parent);
+		return share;
+	}
+	mutex_lock(&device->lock);
+	share_insert(device, share);
+	mutex_unlock(&device->lock);
+	return share;
 }
 
 /**
@@ -503,22 +591,16 @@ static struct bt_share *share_public(struct bt_client *client, struct bt_device 
  */
 struct bt_share *bufftrack_share_open(struct bt_client *client, u64 id, bool create)
 {
-	struct bt_share *share, *parent;
 	struct bt_device *device;
+	struct bt_share *share;
 
 	device = device_open(id, client->user, create);
 	if (IS_ERR_OR_NULL(device))
 		return ERR_CAST(device);
 
-	mutex_lock(&device->lock);
 	share = share_public(client, device);
-	if (!IS_ERR(share) && client->flags & BUFFTRACK_CLIENT_PRIVATE) {
-		parent = share;
-		share = share_create(client, device, parent);
-		if (IS_ERR(share))
-			bufftrack_share_put(parent);
-	}
-	mutex_unlock(&device->lock);
+	if (!IS_ERR(share) && client->flags & BUFFTRACK_CLIENT_PRIVATE)
+		share = share_private(client, device, share);
 	bufftrack_device_put(device);
 	return share;
 }

@@ -7,8 +7,12 @@
 
 #include "life.h"
 
-/* Holds dropped in one go before a close lets others run. */
+/*
+ * Holds dropped in one go before a close lets others run. One of many of a life takes
+ * longer: it is looked for among up to BT_MAX_HOLDERS.
+ */
 #define BT_CLOSE_CHUNK 64
+#define BT_CLOSE_OF_MANY 32
 
 static struct bt_record *hold_record(struct bt_hold *hold)
 {
@@ -28,14 +32,16 @@ static unsigned int close_chunk(struct bt_attach *attach, unsigned int nr, struc
 	unsigned int leaks = 0, n;
 	struct bt_record *rec;
 	struct bt_hold *hold;
+	bool of_many;
 	u32 count;
 
 	*other = NULL;
-	for (n = 0; n < BT_CLOSE_CHUNK && !*other; n++) {
+	for (n = 0; n < BT_CLOSE_CHUNK && !*other; n += of_many ? BT_CLOSE_OF_MANY : 1) {
 		hold = hlist_entry_safe(attach->holds[nr].first, struct bt_hold, node);
 		if (!hold)
 			break;
 		rec = hold_record(hold);
+		of_many = rec->more;
 		count = hold->count;
 		rec->first.refs -= count;
 		if (count) {

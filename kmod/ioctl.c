@@ -53,14 +53,24 @@ static int do_info(struct bt_client *client, void *buf)
 	return 0;
 }
 
+/* In any language, but no line of its own in what a tracepoint prints. */
+static bool name_ok(const char *name)
+{
+	size_t i, len = strnlen(name, BUFFTRACK_NAME_LEN);
+
+	for (i = 0; i < len; i++)
+		if (iscntrl(name[i]))
+			return false;
+	return len < BUFFTRACK_NAME_LEN;
+}
+
 static int do_client(struct bt_client *client, void *buf)
 {
 	struct bufftrack_client *arg = buf;
 
 	if (arg->mask & ~(BT_CLIENT_FLAGS | BUFFTRACK_CLIENT_NAME) || arg->flags & ~BT_CLIENT_FLAGS)
 		return -EINVAL;
-	if (arg->mask & BUFFTRACK_CLIENT_NAME &&
-	    strnlen(arg->name, sizeof(arg->name)) == sizeof(arg->name))
+	if (arg->mask & BUFFTRACK_CLIENT_NAME && !name_ok(arg->name))
 		return -EINVAL;
 	return bufftrack_client_set(client, arg);
 }
@@ -197,8 +207,11 @@ static __always_inline int do_op(struct bt_client *client, struct bufftrack_op *
 	if (unlikely(op->op))
 		return -EINVAL;
 	err = bufftrack_caller_init(&caller, client);
-	if (unlikely(err))
+	if (unlikely(err)) {
+		if (kind == BUFFTRACK_OP_ALLOC)
+			atomic64_inc(&bufftrack_failed);
 		return err;
+	}
 	err = run_op(&caller, op, kind);
 	bufftrack_caller_exit(&caller);
 	return err;

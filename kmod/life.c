@@ -76,6 +76,8 @@ void bufftrack_space_change(struct bt_record *rec, struct bt_caller *caller, str
 	refcount_inc(&space->share->refs);
 	/* bucket_full() reads it without the lock. */
 	WRITE_ONCE(rec->space, space);
+	/* The lines of the log that one user has had are not another's. */
+	rec->refused_own = 0;
 	bt_tally_of(caller, space)->fresh++;
 }
 

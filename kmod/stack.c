@@ -393,6 +393,27 @@ void bufftrack_stack_put(struct bt_stack *stack)
 	queue_work(bufftrack_wq, &stack->free_work);
 }
 
+/* Of all that a user may have they are a part, so that new ones come to their place. */
+static u32 offending_slots(void)
+{
+	return min_t(u32, READ_ONCE(bufftrack_max_stacks) / 4, BT_OFFENDING);
+}
+
+/* Drops those in the slots from @from on. */
+static void offending_drop(struct bt_user *user, u32 from)
+{
+	struct bt_stack *stack;
+
+	for (; from < BT_OFFENDING; from++) {
+		spin_lock(&bt_offending_lock);
+		stack = user->offending[from];
+		user->offending[from] = NULL;
+		spin_unlock(&bt_offending_lock);
+		if (stack)
+			bufftrack_stack_put(stack);
+	}
+}
+
 /**
  * bufftrack_stack_offending() - keep the stack of a bad call
  * @stack: of which the caller has a reference
@@ -403,15 +424,17 @@ void bufftrack_stack_put(struct bt_stack *stack)
 void bufftrack_stack_offending(struct bt_stack *stack)
 {
 	struct bt_user *user = stack->user;
-	u32 i;
+	u32 slots = offending_slots(), i;
 
+	if (!slots)
+		return;
 	spin_lock(&bt_offending_lock);
 	for (i = 0; i < BT_OFFENDING; i++)
 		if (user->offending[i] == stack)
 			break;
 	if (i == BT_OFFENDING) {
 		refcount_inc(&stack->refs);
-		i = user->offending_next++ % BT_OFFENDING;
+		i = user->offending_next++ % slots;
 		swap(stack, user->offending[i]);
 	} else {
 		stack = NULL;
@@ -424,13 +447,7 @@ void bufftrack_stack_offending(struct bt_stack *stack)
 /* bufftrack_stacks_forget - drop the stacks of a user's bad calls: at the end, with no calls */
 void bufftrack_stacks_forget(struct bt_user *user)
 {
-	u32 i;
-
-	for (i = 0; i < BT_OFFENDING; i++) {
-		if (user->offending[i])
-			bufftrack_stack_put(user->offending[i]);
-		user->offending[i] = NULL;
-	}
+	offending_drop(user, 0);
 }
 
 u32 bufftrack_stack_id(const struct bt_stack *stack)
@@ -446,6 +463,8 @@ static struct bt_stack *stack_new(struct bt_user *user, const struct stack_key *
 
 	/* Of two at once for the last place both may be refused, never both let in. */
 	if ((unsigned int)atomic_inc_return(&user->stacks) > READ_ONCE(bufftrack_max_stacks)) {
+		/* The limit may have become lower: then theirs has. */
+		offending_drop(user, offending_slots());
 		err = -ENOSPC;
 		goto dec;
 	}

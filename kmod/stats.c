@@ -144,6 +144,7 @@ static int stat_all(struct bufftrack_stat *st)
 		if (bufftrack_may_see(client->user->uid))
 			st->clients++;
 		bufftrack_client_put(client);
+		cond_resched();
 	}
 	return 0;
 }
@@ -292,6 +293,7 @@ static int stat_client(struct bt_client *self, struct bufftrack_stat *st)
 				break;
 			id = client->id;
 			bufftrack_client_put(client);
+			cond_resched();
 		}
 	} else {
 		client = bufftrack_client_find(st->client ?: self->id);

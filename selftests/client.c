@@ -53,6 +53,30 @@ TEST_F(client, name)
 	EXPECT_STREQ("", self->client.name);
 }
 
+/* It is printed as it is, on a line of others' making. */
+TEST_F(client, name_of_more_than_a_line)
+{
+	static const char *const names[] = {
+		"a\nb", "\t", "\x1b[31m", "bell\a", "\x7f",
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		self->client = (struct bufftrack_client) {
+			.mask = BUFFTRACK_CLIENT_NAME,
+		};
+		strcpy(self->client.name, names[i]);
+		EXPECT_EQ(-EINVAL, bt_ioctl(self->fd, BUFFTRACK_IOC_CLIENT,
+					    &self->client))
+			TH_LOG("name %u", i);
+	}
+	EXPECT_EQ(0, CLIENT(.mask = BUFFTRACK_CLIENT_NAME, .name = "l\xc3\xa4uft 1"));
+	EXPECT_STREQ("l\xc3\xa4uft 1", self->client.name);
+	/* What comes after the end is nobody's. */
+	EXPECT_EQ(0, CLIENT(.mask = BUFFTRACK_CLIENT_NAME, .name = "a\0\n"));
+	EXPECT_STREQ("a", self->client.name);
+}
+
 TEST_F(client, name_without_an_end)
 {
 	self->client = (struct bufftrack_client) {

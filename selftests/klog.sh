@@ -22,7 +22,7 @@ lines()	# PATTERN
 	log | grep -c "$1"
 }
 
-begin 18
+begin 20
 check "log_limit is 5" same 5 "$limit"
 
 mark
@@ -60,6 +60,12 @@ check "nine by another user, five lines" same 5 "$(lines ' buffer=0x18 ')"
 bad 0x18 1
 check "and one by the user" same 6 "$(lines ' buffer=0x18 ')"
 check "the key's tenth" same 1 "$(lines ' buffer=0x18 .* nth=10 ')"
+mark
+setpriv --reuid 31001 --clear-groups btctl alloc $device 1 0x19 64 free $device 1 0x19 \
+	"${args[@]//0x18/0x19}" >/dev/null
+check "nine by a key's user, five lines" same 5 "$(lines ' buffer=0x19 ')"
+bad 0x19 9
+check "and five by the next one, in a life of his own" same 10 "$(lines ' buffer=0x19 ')"
 chmod 600 /dev/bufftrack
 
 echo 1 >$parameters/log_limit

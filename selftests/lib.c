@@ -210,7 +210,7 @@ FIXTURE_TEARDOWN(lib)
 
 TEST_F(lib, open)
 {
-	static const char name[] = "a name of more than thirty-one bytes";
+	static const char name[] = "a name\nof more than thirty-one bytes";
 	struct bufftrack_client client;
 	struct bufftrack_info info;
 	struct bufftrack *bt;
@@ -235,7 +235,7 @@ TEST_F(lib, open)
 	EXPECT_EQ(BUFFTRACK_CLIENT_PRIVATE | BUFFTRACK_CLIENT_STRICT,
 		  client.flags);
 	EXPECT_EQ(BUFFTRACK_NAME_LEN - 1, strlen(client.name));
-	EXPECT_EQ(0, strncmp(name, client.name, BUFFTRACK_NAME_LEN - 1));
+	EXPECT_STREQ("a name?of more than thirty-one ", client.name);
 	bufftrack_close(bt);
 
 	bt = bufftrack_open(NULL, 0);

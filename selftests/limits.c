@@ -556,4 +556,51 @@ TEST_F(limits, stacks)
 	EXPECT_EQ(before.stacks_lost + 4, after.stacks_lost);
 }
 
+/* Bad calls from @nr places, none of which is lost but those that are to be. */
+static __u64 lost_of(FIXTURE_DATA(limits) *self, int fd, unsigned int nr)
+{
+	struct bufftrack_info before = { 0 }, after = { 0 };
+	static __u64 frames[2] = { 0x1000, 0x20000 };
+	int rc;
+
+	bt_ioctl(fd, BUFFTRACK_IOC_INFO, &before);
+	for (; nr; nr--) {
+		frames[1]++;
+		rc = FREE(fd, 1, .stack = (uintptr_t)frames, .stack_depth = 2);
+		if (rc != -BUFFTRACK_DOUBLE_FREE)
+			return ~0ULL;
+		/* What it takes the place of goes a moment later. */
+		usleep(20000);
+	}
+	bt_ioctl(fd, BUFFTRACK_IOC_INFO, &after);
+	return after.stacks_lost - before.stacks_lost;
+}
+
+/* Those that are kept of bad calls give way to newer ones. */
+TEST_F(limits, stacks_of_bad_calls)
+{
+	struct bufftrack_info info = { 0 };
+	int fd;
+
+	ASSERT_EQ(0, bt_ioctl(self->fd, BUFFTRACK_IOC_INFO, &info));
+	if (!(info.features & BUFFTRACK_FEATURE_STACK))
+		SKIP(return, "no BUFFTRACK_FEATURE_STACK");
+	IN_A_CHILD {
+		ASSERT_EQ(0, bt_become(BT_UID + 17));
+		fd = bt_open();
+		ASSERT_LE(0, fd);
+		ASSERT_EQ(0, ALLOC(fd, 1));
+		ASSERT_EQ(0, FREE(fd, 1));
+		EXPECT_EQ(0, lost_of(self, fd, 80));
+	}
+	ASSERT_EQ(0, bt_parameter("max_stacks", 4, NULL));
+	IN_A_CHILD {
+		ASSERT_EQ(0, bt_become(BT_UID + 17));
+		fd = bt_open();
+		ASSERT_LE(0, fd);
+		/* The first tells that the limit is lower: of them one is kept now. */
+		EXPECT_EQ(1, lost_of(self, fd, 10));
+	}
+}
+
 TEST_HARNESS_MAIN

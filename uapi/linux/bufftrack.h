@@ -199,14 +199,15 @@ struct bufftrack_info {
  * struct bufftrack_client - ioctl(BUFFTRACK_IOC_CLIENT): describe this client
  * @mask: in: what to change: BUFFTRACK_CLIENT_*; 0 changes nothing
  * @flags: in: the new values of those bits; out: the client's flags
- * @name: in: the runtime's name, NUL-terminated, with NAME in @mask; out: the
- *	client's name
+ * @name: in: the runtime's name, NUL-terminated, without control characters, with
+ *	NAME in @mask; out: the client's name
  * @id: out: the client's id, never 0, never reused while the module is loaded
  *
  * A client is one open file; fork() and dup() share it.
  *
- * Errors: EINVAL where NAME is in @flags, the name has no NUL, or PRIVATE would
- * be cleared; EBUSY where PRIVATE is set after the first ALLOC, FREE or LABEL.
+ * Errors: EINVAL where NAME is in @flags, the name has no NUL or a control
+ * character, or PRIVATE would be cleared; EBUSY where PRIVATE is set after the
+ * first ALLOC, FREE or LABEL.
  */
 struct bufftrack_client {
 	__u32 mask;
@@ -564,7 +565,8 @@ struct bufftrack_frame {
  * @flags: in: 0
  *
  * A stack is kept while a life refers to it; of a user's bad calls, which no life
- * may refer to, the latest 64 stacks are kept, too.
+ * may refer to, the latest 64 stacks are kept, too, or as many as a quarter of
+ * the parameter max_stacks where that is less.
  *
  * Errors: ENOENT where it is not kept any more, or it is another user's.
  */

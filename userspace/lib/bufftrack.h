@@ -111,7 +111,8 @@ struct bufftrack_entry {
 
 /**
  * bufftrack_open() - become a client
- * @name: the runtime's name, cut after 31 bytes; NULL for none
+ * @name: the runtime's name, cut after 31 bytes, a control character as '?';
+ *	NULL for none
  * @flags: BUFFTRACK_CLIENT_PRIVATE: buffer ids are this process's own.
  *	BUFFTRACK_CLIENT_STRICT: a bad verdict is also an error.
  *	BUFFTRACK_CLIENT_TRAP: a bad verdict also sends SIGTRAP to the thread

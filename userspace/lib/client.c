@@ -97,6 +97,15 @@ static void read_environment(struct bufftrack *bt)
 	bt->depth_fixed = true;
 }
 
+/* A program may be called anything; the kernel takes no control characters. */
+static void take_name(char *to, const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < BUFFTRACK_NAME_LEN - 1 && name[i]; i++)
+		to[i] = (unsigned char)name[i] < ' ' || name[i] == '\x7f' ? '?' : name[i];
+}
+
 /* Sets up an open file. Returns 0 or a negative errno. May change errno. */
 static int set_up(struct bufftrack *bt, const char *name, unsigned int flags)
 {
@@ -115,7 +124,7 @@ static int set_up(struct bufftrack *bt, const char *name, unsigned int flags)
 
 	if (name) {
 		client.mask |= BUFFTRACK_CLIENT_NAME;
-		memcpy(client.name, name, strnlen(name, sizeof(client.name) - 1));
+		take_name(client.name, name);
 	}
 	err = bufftrack_ioctl(bt->fd, BUFFTRACK_IOC_CLIENT, &client);
 	if (err)
