@@ -63,8 +63,8 @@ function on_behalf(name)
 # has its bit lock reads it plainly, while another tries to take the lock.
 function of_bucket(name)
 {
-	return name ~ /^(bufftrack_record_(insert|remove)|stack_intern|bufftrack_stack_put)\+/ ||
-	       name ~ /^(device_create|bufftrack_device_put)\+/ || name ~ /^_*(rht|rhashtable)_/
+	return name ~ /^bufftrack_(record_(insert|remove)|stack_put|share_open|device_put)\+/ ||
+	       name ~ /^(stack_intern|device_insert)\+/ || name ~ /^_*(rht|rhashtable)_/
 }
 
 function bit_lock(	i, tries, reads)
