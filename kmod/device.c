@@ -126,8 +126,8 @@ static struct bt_user *user_find(kuid_t uid)
 }
 
 /*
- * bufftrack_user_get - the user, made where not there; reference or ERR_PTR. As
- * everything here: who waits for memory of his own cgroup has no lock that others need.
+ * bufftrack_user_get - the user, made where not there; reference or ERR_PTR. As for
+ * devices and shares: who waits for memory of his own cgroup has no lock that others need.
  */
 struct bt_user *bufftrack_user_get(kuid_t uid)
 {

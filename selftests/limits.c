@@ -556,8 +556,9 @@ TEST_F(limits, stacks)
 	EXPECT_EQ(before.stacks_lost + 4, after.stacks_lost);
 }
 
-/* Bad calls from @nr places, none of which is lost but those that are to be. */
-static __u64 lost_of(FIXTURE_DATA(limits) *self, int fd, unsigned int nr)
+/* How many stacks are lost of bad calls from @nr places, one every @ms. */
+static __u64 lost_of(FIXTURE_DATA(limits) *self, int fd, unsigned int nr,
+		     unsigned int ms)
 {
 	struct bufftrack_info before = { 0 }, after = { 0 };
 	static __u64 frames[2] = { 0x1000, 0x20000 };
@@ -569,8 +570,7 @@ static __u64 lost_of(FIXTURE_DATA(limits) *self, int fd, unsigned int nr)
 		rc = FREE(fd, 1, .stack = (uintptr_t)frames, .stack_depth = 2);
 		if (rc != -BUFFTRACK_DOUBLE_FREE)
 			return ~0ULL;
-		/* What it takes the place of goes a moment later. */
-		usleep(20000);
+		usleep(ms * 1000);
 	}
 	bt_ioctl(fd, BUFFTRACK_IOC_INFO, &after);
 	return after.stacks_lost - before.stacks_lost;
@@ -591,7 +591,7 @@ TEST_F(limits, stacks_of_bad_calls)
 		ASSERT_LE(0, fd);
 		ASSERT_EQ(0, ALLOC(fd, 1));
 		ASSERT_EQ(0, FREE(fd, 1));
-		EXPECT_EQ(0, lost_of(self, fd, 80));
+		EXPECT_EQ(0, lost_of(self, fd, 80, 0));
 	}
 	ASSERT_EQ(0, bt_parameter("max_stacks", 4, NULL));
 	IN_A_CHILD {
@@ -599,7 +599,9 @@ TEST_F(limits, stacks_of_bad_calls)
 		fd = bt_open();
 		ASSERT_LE(0, fd);
 		/* The first tells that the limit is lower: of them one is kept now. */
-		EXPECT_EQ(1, lost_of(self, fd, 10));
+		EXPECT_EQ(1, lost_of(self, fd, 1, 2000));
+		/* What it takes the place of goes a moment later. */
+		EXPECT_EQ(0, lost_of(self, fd, 10, 200));
 	}
 }
 

@@ -159,7 +159,8 @@ enum bufftrack_state {
  * @reserved: in: 0
  * @features: out: BUFFTRACK_FEATURE_* bits
  * @max_buffers: out: live buffers that a client can hold
- * @max_devices: out: devices that one user can bring into being
+ * @max_devices: out: devices that can count for one user: brought into being by
+ *	him, or by another who has left them to him
  * @history: out: tombstones kept, per device and user
  * @max_stacks: out: distinct stacks kept, per user
  * @max_batch: out: entries in one BATCH
