@@ -201,7 +201,7 @@ static inline void bt_stats_bytes(struct bt_stats *stats, s64 sum, s64 high)
 		;
 }
 
-/* ---- users, devices, shares, spaces (device.c) --------------------------- */
+/* ---- users, devices, shares, spaces (user.c, device.c, share.c, space.c) -- */
 
 /*
  * The latest stacks of bad calls, which no life refers to. They keep the user,
@@ -286,17 +286,26 @@ struct bt_share {
 	struct bt_table private_table[];
 };
 
-int bufftrack_devices_init(void);
-void bufftrack_devices_exit(void);
 struct bt_user *bufftrack_user_get(kuid_t uid);
 void bufftrack_user_put(struct bt_user *user);
 void bufftrack_users_sum(struct bufftrack_stat *to);
+void bufftrack_users_forget(void);
+void bufftrack_users_exit(void);
+bool bufftrack_may_see(kuid_t uid);
+bool bufftrack_may_see_all(void);
+
+int bufftrack_devices_init(void);
+void bufftrack_devices_exit(void);
+struct bt_device *bufftrack_device_open(u64 id, struct bt_user *user,
+					bool create);
 struct bt_device *bufftrack_device_get(u64 id);
 bool bufftrack_device_serial(u64 id, unsigned long *serial);
+struct bt_device *bufftrack_device_after(unsigned long *serial);
 struct bt_device *bufftrack_device_next(unsigned long *serial);
 void bufftrack_device_put(struct bt_device *device);
 bool bufftrack_device_lost(u64 id);
 void bufftrack_device_set_lost(u64 id);
+
 struct bt_share *bufftrack_share_open(struct bt_client *client, u64 device,
 				      bool create);
 struct bt_share *bufftrack_share_next(struct bt_device *device,
@@ -304,10 +313,11 @@ struct bt_share *bufftrack_share_next(struct bt_device *device,
 void bufftrack_share_put(struct bt_share *share);
 void bufftrack_shares_each(void (*fn)(struct bt_share *share, void *arg),
 			   void *arg);
+
+void bufftrack_spaces_init(struct bt_share *share);
+void bufftrack_spaces_destroy(struct bt_share *share);
 struct bt_space *bufftrack_space_get(struct bt_share *share, u32 id);
 int bufftrack_label(struct bt_share *share, const struct bufftrack_label *arg);
-bool bufftrack_may_see(kuid_t uid);
-bool bufftrack_may_see_all(void);
 
 /* ---- clients (client.c) -------------------------------------------------- */
 

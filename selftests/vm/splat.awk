@@ -64,7 +64,7 @@ function on_behalf(name)
 # has its bit lock reads it plainly, while another tries to take the lock.
 function of_bucket(name)
 {
-	return name ~ /^bufftrack_(record_(insert|remove)|stack_put|share_open|device_put)\+/ ||
+	return name ~ /^bufftrack_(record_(insert|remove)|stack_put|device_open|device_put)\+/ ||
 	       name ~ /^(stack_intern|device_insert)\+/ || name ~ /^_*(rht|rhashtable)_/
 }
 

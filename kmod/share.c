@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Shares: what a user, or a PRIVATE client, has of a device; and for which of its
+ * users a device counts.
+ */
+#include <linux/slab.h>
+
+#include "bufftrack.h"
+
+static void share_free(struct bt_share *share)
+{
+	bufftrack_spaces_destroy(share);
+	bufftrack_stats_destroy(&share->own_stats);
+	if (share->parent) {
+		bufftrack_table_destroy(share->table);
+		bufftrack_share_put(share->parent);
+	}
+	bufftrack_user_put(share->user);
+	bufftrack_device_put(share->device);
+	/* Walks over the list may stand on it, without a reference: they look at refs and node. */
+	kfree_rcu(share, rcu);
+}
+
+/*
+ * A device counts for the user who brought it into being, for as long as he uses it;
+ * then for the next one who does: nobody uses up a limit for another. With device->lock
+ * held: while there are shares, the payer has one.
+ */
+static void device_charge(struct bt_device *device, struct bt_user *user)
+{
+	struct bt_user *before = device->payer;
+
+	if (user == before)
+		return;
+	atomic_inc(&user->devices);
+	refcount_inc(&user->refs);
+	device->payer = user;
+	atomic_dec(&before->devices);
+	bufftrack_user_put(before);
+}
+
+/* With device->lock held; @gone has left the list. */
+static void device_recharge(struct bt_device *device, const struct bt_share *gone)
+{
+	struct bt_share *share;
+
+	if (gone->parent || gone->user != device->payer)
+		return;
+	/* He may have another one already. The public ones come first. */
+	list_for_each_entry(share, &device->shares, node) {
+		if (share->parent)
+			break;
+		if (share->user == gone->user)
+			return;
+	}
+	share = list_first_entry_or_null(&device->shares, struct bt_share, node);
+	if (share)
+		device_charge(device, share->user);
+}
+
+static void share_free_work(struct work_struct *work)
+{
+	struct bt_share *share = container_of(work, struct bt_share, free_work);
+
+	mutex_lock(&share->device->lock);
+	list_del_rcu(&share->node);
+	device_recharge(share->device, share);
+	mutex_unlock(&share->device->lock);
+	share_free(share);
+}
+
+/* bufftrack_share_put - drop a reference; from any task, shard locks held */
+void bufftrack_share_put(struct bt_share *share)
+{
+	if (refcount_dec_and_test(&share->refs))
+		queue_work(bufftrack_wq, &share->free_work);
+}
+
+/**
+ * bufftrack_share_next() - walk over a device's shares
+ * @device: a device that the caller holds a reference to
+ * @prev: the share before, whose reference is dropped; NULL to begin
+ *
+ * Return: a reference to the next share, or NULL at the end.
+ */
+struct bt_share *bufftrack_share_next(struct bt_device *device, struct bt_share *prev)
+{
+	struct list_head *at = prev ? &prev->node : &device->shares;
+	struct bt_share *share = NULL;
+
+	/*
+	 * prev is still in the list: our reference keeps it there. A share that is
+	 * being taken down may be in it, too, with refs of 0, and leads on to the
+	 * others, since list_del_rcu() leaves its way and RCU its memory.
+	 */
+	rcu_read_lock();
+	for (at = rcu_dereference(list_next_rcu(at)); at != &device->shares;
+	     at = rcu_dereference(list_next_rcu(at))) {
+		share = list_entry(at, struct bt_share, node);
+		if (refcount_inc_not_zero(&share->refs))
+			break;
+		share = NULL;
+	}
+	rcu_read_unlock();
+	if (prev)
+		bufftrack_share_put(prev);
+	return share;
+}
+
+/**
+ * bufftrack_shares_each() - call a function for every share of every device
+ * @fn: the function; must not sleep
+ * @arg: handed to @fn
+ *
+ * For the shrinker: takes no lock and drops no device, since the allocation
+ * that it serves may be under any of the mutexes. Sleeps between devices, which it
+ * finds anew by serial: it needs no reference to them, for RCU keeps the list of one
+ * that is going. A share of which it has a reference has one of its device.
+ */
+void bufftrack_shares_each(void (*fn)(struct bt_share *share, void *arg), void *arg)
+{
+	struct bt_device *device;
+	unsigned long serial = 0;
+	struct bt_share *share;
+
+	do {
+		rcu_read_lock();
+		device = bufftrack_device_after(&serial);
+		if (device)
+			list_for_each_entry_rcu(share, &device->shares, node) {
+				if (!refcount_inc_not_zero(&share->refs))
+					continue;
+				fn(share, arg);
+				bufftrack_share_put(share);
+			}
+		rcu_read_unlock();
+		cond_resched();
+	} while (device);
+}
+
+/* Takes over the reference to the parent, if it can. Nobody sees it yet. */
+static struct bt_share *share_new(struct bt_client *client, struct bt_device *device,
+				  struct bt_share *parent)
+{
+	struct bt_share *share;
+	int err, i;
+
+	share = kzalloc(struct_size(share, private_table, parent ? 1 : 0), BT_GFP);
+	if (!share)
+		return ERR_PTR(-ENOMEM);
+	if (parent) {
+		share->parent = parent;
+		share->private_client = client->id;
+		share->stats = parent->stats;
+		share->table = share->private_table;
+		err = bufftrack_table_init(share->table);
+	} else {
+		share->stats = &share->own_stats;
+		share->table = &device->table;
+		err = bufftrack_stats_init(share->stats);
+	}
+	if (err) {
+		kfree(share);
+		return ERR_PTR(err);
+	}
+
+	refcount_set(&share->refs, 1);
+	refcount_inc(&device->refs);
+	share->device = device;
+	refcount_inc(&client->user->refs);
+	share->user = client->user;
+	bufftrack_spaces_init(share);
+	INIT_WORK(&share->free_work, share_free_work);
+	for (i = 0; i < BT_SHARDS; i++) {
+		share->tombs[i].tail = &share->tombs[i].list.first;
+		share->tombs[i].oldest = U64_MAX;
+	}
+	return share;
+}
+
+/* With device->lock held. The public ones come first, then by their PRIVATE clients' ids. */
+static void share_insert(struct bt_device *device, struct bt_share *share)
+{
+	struct list_head *place = &device->shares;
+	struct bt_share *before;
+
+	/* Who brought the device into being may not have come yet, or have left again. */
+	if (list_empty(&device->shares))
+		device_charge(device, share->user);
+	if (share->parent)
+		list_for_each_entry_reverse(before, &device->shares, node)
+			if (before->private_client <= share->private_client) {
+				place = &before->node;
+				break;
+			}
+	/* Pairs with the walks under RCU: they find it complete. */
+	list_add_rcu(&share->node, place);
+}
+
+/* With device->lock held. */
+static struct bt_share *share_find(struct bt_device *device, const struct bt_user *user)
+{
+	struct bt_share *share;
+
+	list_for_each_entry(share, &device->shares, node) {
+		if (share->parent)
+			break;
+		if (share->user == user && refcount_inc_not_zero(&share->refs))
+			return share;
+	}
+	return NULL;
+}
+
+/* The user's share that all clients but PRIVATE ones have, made where not there */
+static struct bt_share *share_public(struct bt_client *client, struct bt_device *device)
+{
+	struct bt_share *share, *fresh;
+
+	mutex_lock(&device->lock);
+	share = share_find(device, client->user);
+	mutex_unlock(&device->lock);
+	if (share)
+		return share;
+
+	fresh = share_new(client, device, NULL);
+	if (IS_ERR(fresh))
+		return fresh;
+	mutex_lock(&device->lock);
+	share = share_find(device, client->user);
+	if (!share)
+		share_insert(device, fresh);
+	mutex_unlock(&device->lock);
+	if (!share)
+		return fresh;
+	share_free(fresh);
+	return share;
+}
+
+static struct bt_share *share_private(struct bt_client *client, struct bt_device *device,
+				      struct bt_share *parent)
+{
+	struct bt_share *share = share_new(client, device, parent);
+
+	if (IS_ERR(share)) {
+		bufftrack_share_put(parent);
+		return share;
+	}
+	mutex_lock(&device->lock);
+	share_insert(device, share);
+	mutex_unlock(&device->lock);
+	return share;
+}
+
+/**
+ * bufftrack_share_open() - the client's share of a device
+ * @client: the client, its lock held
+ * @id: the device
+ * @create: make the device where it is not known
+ *
+ * Return: a reference; NULL where the device is not known and not to be made;
+ * or -ENOMEM, -ENOSPC.
+ */
+struct bt_share *bufftrack_share_open(struct bt_client *client, u64 id, bool create)
+{
+	struct bt_device *device;
+	struct bt_share *share;
+
+	device = bufftrack_device_open(id, client->user, create);
+	if (IS_ERR_OR_NULL(device))
+		return ERR_CAST(device);
+
+	share = share_public(client, device);
+	if (!IS_ERR(share) && client->flags & BUFFTRACK_CLIENT_PRIVATE)
+		share = share_private(client, device, share);
+	bufftrack_device_put(device);
+	return share;
+}
