@@ -139,8 +139,11 @@ static struct bt_device *device_new(u64 id)
 	if (err)
 		goto free;
 	device->id = id;
-	device->serial = atomic_long_inc_return(&bt_last_serial);
-	err = xa_reserve(&bt_devices_serial, device->serial, BT_GFP);
+	/* On a 32-bit kernel they begin anew: never with one that is there, nor with 0. */
+	do {
+		device->serial = atomic_long_inc_return(&bt_last_serial) ?: 1;
+		err = xa_insert(&bt_devices_serial, device->serial, NULL, BT_GFP);
+	} while (err == -EBUSY);
 	if (err)
 		goto table;
 	refcount_set(&device->refs, 1);
