@@ -9,6 +9,10 @@ command -v bufftrack >/dev/null || skip_all "the tool is not on PATH"
 # On a kernel that takes ten times as long, selftests/check asks for fewer.
 all=${BUFFTRACK_BURST:-100000}
 each=$((all / 2))
+# Where there is room for all, none may be lost; but where KCSAN delays the kernel amid what
+# it does, its ring passes over some (see pass_over() in userspace/trace.c).
+few=0
+[[ ! -e /sys/kernel/debug/kcsan ]] || few=$((all / 20))
 
 # Two processes at a time, on as many CPUs as there are
 burst()
@@ -49,13 +53,14 @@ tally()	# FILE
 			counted += $2
 		}
 		/^BUFFTRACK: [0-9]+ events? lost, / { lost += $2 }
+		/^ +[0-9]+ events? lost, / { lost += $1 }
 		END { printf "%d %d %d\n", whole, counted, lost }' "$1"
 }
 
-# That they are all, so many told whole, and within these limits lost
+# That they are all, so many told whole, and within these limits $lost
 sums()	# FILE WHOLE LEAST-LOST MOST-LOST
 {
-	local whole counted lost
+	local whole counted
 	read -r whole counted lost <<<"$(tally "$1")"
 	echo "$whole whole, $counted counted, $lost lost"
 	tail -n 3 "$1"
@@ -73,10 +78,10 @@ lines()	# LEAST-LOST MOST-LOST
 	same $all $((told + lost)) && between "$1" "$lost" "$2"
 }
 
-# The latest number that is told of all is as many as there were
+# The latest number that is told of all is as many as there were, and not $lost
 last_count()	# FILE
 {
-	same $all "$(sed -n 's/^BUFFTRACK: .*, \([0-9]*\) in all$/\1/p' "$1" | tail -n 1)"
+	same $((all - lost)) "$(sed -n 's/^BUFFTRACK: .*, \([0-9]*\) in all$/\1/p' "$1" | tail -n 1)"
 }
 
 # Bad frees on each of two CPUs, more than can be told whole before this is over
@@ -115,7 +120,7 @@ ends()	# STATUS
 
 begin 22
 check "watch: $all bad frees" watched --buffer-size 49152
-check "five are told whole, the others counted" sums "$tmp/out" 5 0 0
+check "five are told whole, the others counted" sums "$tmp/out" 5 0 $few
 check "and how many in all" last_count "$tmp/out"
 check "watch, little room" watched --buffer-size 8
 check "as many as are not told are lost" sums "$tmp/out" 5 1 $((all - 5))
@@ -128,8 +133,8 @@ check "a line for each that is not lost, there too" lines 1 $((all - 1))
 all=$((all / 5))
 bufftrack run --output "$tmp/out" --buffer-size 16384 -- btctl burst 3 $all
 check "run exits with 3" same 3 $?
-check "run counts as watch does" sums "$tmp/out" 5 0 0
-check "and its summary says so" matches "double_free: $all"$'\n' "$(<"$tmp/out")"$'\n'
+check "run counts as watch does" sums "$tmp/out" 5 0 $((few / 5))
+check "and its summary says so" matches "double_free: $((all - lost))"$'\n' "$(<"$tmp/out")"$'\n'
 bufftrack run --no-group --output "$tmp/out" -- btctl burst 3 20
 check "--no-group: each is told whole" same "20 0 0" "$(tally "$tmp/out")"
 frees=(free 4 1 0x2000)

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <tracefs.h>
 #include <unistd.h>
 
@@ -45,6 +46,7 @@ struct cpu {
 	struct kbuffer *buffer;
 	struct tep_record record; /* the oldest one; .data is NULL for none */
 	uint64_t empty_at; /* when its ring was last found empty */
+	uint64_t passed_over; /* see pass_over() */
 };
 
 struct trace {
@@ -65,7 +67,8 @@ struct trace {
 	unsigned int failures;
 	uint64_t refreshed_at;
 	uint64_t lost_before; /* until the rings were last reset */
-	uint64_t lost;
+	uint64_t lost_counted; /* since then, as the kernel counts them */
+	uint64_t passed_over; /* of all CPUs */
 };
 
 /* Says why there is no tracing directory to use. Returns false then. */
@@ -552,39 +555,72 @@ enum trace_change trace_refresh(struct trace *trace)
 	return TRACE_FAILED;
 }
 
-static uint64_t lost_of_cpu(struct trace *trace, unsigned int nr)
+/* A counter of a CPU's stats; @name as it stands there */
+static uint64_t counter(const char *stats, const char *name)
 {
-	static const char *const counters[] = { "\noverrun: ", "\ncommit overrun: ",
-						"\ndropped events: " };
-	uint64_t sum = 0;
-	char path[64], *stats, *at;
-	size_t i;
+	const char *at = strstr(stats, name);
 
-	snprintf(path, sizeof(path), "per_cpu/cpu%u/stats", nr);
+	return at ? strtoull(at + strlen(name), NULL, 10) : 0;
+}
+
+/*
+ * Events that the ring passed over without a word: as its reader comes to the end of
+ * the page that is being written, the kernel looks at the page's size first, and then
+ * whether the writer has left it (__rb_get_reader_page() in kernel/trace/ring_buffer.c,
+ * 6.1 to 7.2); what was written in between is dropped with the page. Such events count as
+ * @entries for good. An event that can be read counts as one for a moment before it can.
+ */
+static void pass_over(struct trace *trace, struct cpu *cpu, uint64_t entries)
+{
+	const struct timespec commit = { .tv_nsec = COMMIT_NS };
+
+	if (entries == cpu->passed_over || cpu->record.data)
+		return;
+	nanosleep(&commit, NULL);
+	fill(trace, cpu);
+	if (!cpu->record.data)
+		cpu->passed_over = entries;
+}
+
+/* Returns what the CPU's ring has counted as lost. */
+static uint64_t lost_of_cpu(struct trace *trace, struct cpu *cpu)
+{
+	char path[64], *stats;
+	uint64_t sum;
+
+	snprintf(path, sizeof(path), "per_cpu/cpu%u/stats", cpu->nr);
 	stats = tracefs_instance_file_read(trace->instance, path, NULL);
-	for (i = 0; stats && i < ARRAY_SIZE(counters); i++) {
-		at = strstr(stats, counters[i]);
-		if (at)
-			sum += strtoull(at + strlen(counters[i]), NULL, 10);
-	}
+	if (!stats)
+		return 0;
+	sum = counter(stats, "\noverrun: ") + counter(stats, "\ncommit overrun: ") +
+	      counter(stats, "\ndropped events: ");
+	pass_over(trace, cpu, counter(stats, "entries: "));
 	free(stats);
 	return sum;
 }
 
-/* How many events were lost because they were not read in time, until now. */
+/*
+ * trace_lost - how many events were lost, until now: because they were not read in time,
+ * but for the few that the kernel passes over
+ */
 uint64_t trace_lost(struct trace *trace)
 {
-	uint64_t sum = 0;
-	size_t i;
+	uint64_t counted = 0, passed_over = 0;
+	struct cpu *cpu;
 
-	if (!trace->missed)
-		return trace->lost;
-	trace->missed = false;
-	for (i = 0; i < trace->nr_cpus; i++)
-		sum += lost_of_cpu(trace, trace->cpus[i].nr);
-	/* The counters begin anew when the module is unloaded. */
-	if (trace->lost_before + sum < trace->lost)
-		trace->lost_before = trace->lost;
-	trace->lost = trace->lost_before + sum;
-	return trace->lost;
+	if (trace->missed) {
+		trace->missed = false;
+		for (cpu = trace->cpus; cpu < trace->cpus + trace->nr_cpus; cpu++) {
+			counted += lost_of_cpu(trace, cpu);
+			passed_over += cpu->passed_over;
+		}
+		/* The counters begin anew when the module is unloaded. */
+		if (counted < trace->lost_counted)
+			trace->lost_before += trace->lost_counted;
+		if (passed_over < trace->passed_over)
+			trace->lost_before += trace->passed_over - passed_over;
+		trace->lost_counted = counted;
+		trace->passed_over = passed_over;
+	}
+	return trace->lost_before + trace->lost_counted + trace->passed_over;
 }
