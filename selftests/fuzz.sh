@@ -22,7 +22,21 @@ replay()
 	fuzz --replay "$tmp"/corpus/*
 }
 
-begin 3
+# Each call's answer, of the programs in which no two tasks race
+answers()	# FILE
+{
+	local alone
+	mapfile -t alone < <(grep -LE '^(threads|fork) ' "$tmp"/corpus/*)
+	fuzz --replay --verbose "${alone[@]}" 2>"$1"
+}
+
+same_again()
+{
+	answers "$tmp/first" && answers "$tmp/again" && grep -q ': 0$' "$tmp/first" &&
+		diff "$tmp/first" "$tmp/again"
+}
+
+begin 4
 if [[ -e /sys/kernel/debug/kcov && -e $kcov ]]; then
 	rmmod bufftrack
 	insmod "$kcov"
@@ -31,6 +45,7 @@ fi
 mkdir "$tmp/corpus"
 cp "$here"/corpus/* "$tmp/corpus/"
 told "the corpus" replay
+check "it is answered the same again" same_again
 told "new programs" fuzz --seed "$seed" --executions "$executions" --corpus "$tmp/corpus"
 if [[ $guided ]]; then
 	mv "$tmp/said" "$tmp/fuzzed"
