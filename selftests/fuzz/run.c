@@ -131,8 +131,12 @@ static void do_pass(struct task *task, const struct command *c)
 	memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
 	if (sendmsg(pair[0], &message, MSG_NOSIGNAL) == 1) {
 		set_fd(task, c->fd, -1);
-		if (!(c->p[1] & 1) && recvmsg(pair[1], &message, MSG_CMSG_CLOEXEC) == 1) {
-			memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(fd));
+		if (!(c->p[1] & 1) && recvmsg(pair[1], &message, MSG_CMSG_CLOEXEC) == 1)
+			cmsg = CMSG_FIRSTHDR(&message);
+		else
+			cmsg = NULL;
+		if (cmsg) {
+			memcpy(&fd, CMSG_DATA(cmsg), sizeof(fd));
 			set_fd(task, c->p[0] % PROGRAM_FDS, fd);
 		}
 	}
