@@ -129,7 +129,8 @@ TEST_F(callers, exec_closes)
 
 		EXPECT_EQ(0, ALLOC(fd, 1));
 		/* This very program, which lists its tests and ends. */
-		freopen("/dev/null", "w", stderr);
+		if (!freopen("/dev/null", "w", stderr))
+			_exit(101);
 		execl("/proc/self/exe", "callers", "-l", NULL);
 		_exit(100);
 	}

@@ -292,7 +292,7 @@ TEST_F(stack, in_a_mapped_file)
 {
 	const __u64 frames[] = { (uintptr_t)read_stack + 1 };
 	char path[BUFFTRACK_PATH_LEN];
-	unsigned long start, end, offset;
+	unsigned long start = 0, end = 0, offset = 0;
 	char line[512];
 	bool found = false;
 	FILE *maps;

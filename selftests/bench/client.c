@@ -45,7 +45,7 @@ void call(int fd, unsigned long command, struct bufftrack_op *op, enum bufftrack
 	if (ioctl(fd, command, op))
 		die(command == BUFFTRACK_IOC_ALLOC ? "ALLOC" : "FREE");
 	if (op->verdict != verdict) {
-		fprintf(stderr, "bench: verdict %u, not %u\n", op->verdict, verdict);
+		fprintf(stderr, "bench: verdict %u, not %u\n", op->verdict, (unsigned int)verdict);
 		exit(1);
 	}
 }

@@ -255,7 +255,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	if (sysconf(_SC_NPROCESSORS_ONLN) < WORKERS) {
-		fprintf(stderr, "bench-scale: needs %u CPUs\n", WORKERS);
+		fprintf(stderr, "bench-scale: needs %d CPUs\n", WORKERS);
 		return 1;
 	}
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
