@@ -46,6 +46,7 @@ struct cpu {
 	struct kbuffer *buffer;
 	struct tep_record record; /* the oldest one; .data is NULL for none */
 	uint64_t empty_at; /* when its ring was last found empty */
+	uint64_t lost; /* as its ring counts them, when looked at last */
 	uint64_t passed_over; /* see pass_over() */
 };
 
@@ -66,9 +67,7 @@ struct trace {
 	struct cpu *current;
 	unsigned int failures;
 	uint64_t refreshed_at;
-	uint64_t lost_before; /* until the rings were last reset */
-	uint64_t lost_counted; /* since then, as the kernel counts them */
-	uint64_t passed_over; /* of all CPUs */
+	uint64_t lost;
 };
 
 /* Says why there is no tracing directory to use. Returns false then. */
@@ -574,29 +573,38 @@ static void pass_over(struct trace *trace, struct cpu *cpu, uint64_t entries)
 {
 	const struct timespec commit = { .tv_nsec = COMMIT_NS };
 
+	/* The ring was reset. */
+	if (entries < cpu->passed_over)
+		cpu->passed_over = 0;
 	if (entries == cpu->passed_over || cpu->record.data)
+		return;
+	fill(trace, cpu);
+	if (cpu->record.data)
 		return;
 	nanosleep(&commit, NULL);
 	fill(trace, cpu);
-	if (!cpu->record.data)
-		cpu->passed_over = entries;
+	if (cpu->record.data)
+		return;
+	trace->lost += entries - cpu->passed_over;
+	cpu->passed_over = entries;
 }
 
-/* Returns what the CPU's ring has counted as lost. */
-static uint64_t lost_of_cpu(struct trace *trace, struct cpu *cpu)
+static void count_lost(struct trace *trace, struct cpu *cpu)
 {
 	char path[64], *stats;
-	uint64_t sum;
+	uint64_t lost;
 
 	snprintf(path, sizeof(path), "per_cpu/cpu%u/stats", cpu->nr);
 	stats = tracefs_instance_file_read(trace->instance, path, NULL);
 	if (!stats)
-		return 0;
-	sum = counter(stats, "\noverrun: ") + counter(stats, "\ncommit overrun: ") +
-	      counter(stats, "\ndropped events: ");
+		return;
+	lost = counter(stats, "\noverrun: ") + counter(stats, "\ncommit overrun: ") +
+	       counter(stats, "\ndropped events: ");
+	/* The counters begin anew when the module is unloaded. */
+	trace->lost += lost < cpu->lost ? lost : lost - cpu->lost;
+	cpu->lost = lost;
 	pass_over(trace, cpu, counter(stats, "entries: "));
 	free(stats);
-	return sum;
 }
 
 /*
@@ -605,22 +613,12 @@ static uint64_t lost_of_cpu(struct trace *trace, struct cpu *cpu)
  */
 uint64_t trace_lost(struct trace *trace)
 {
-	uint64_t counted = 0, passed_over = 0;
 	struct cpu *cpu;
 
-	if (trace->missed) {
-		trace->missed = false;
-		for (cpu = trace->cpus; cpu < trace->cpus + trace->nr_cpus; cpu++) {
-			counted += lost_of_cpu(trace, cpu);
-			passed_over += cpu->passed_over;
-		}
-		/* The counters begin anew when the module is unloaded. */
-		if (counted < trace->lost_counted)
-			trace->lost_before += trace->lost_counted;
-		if (passed_over < trace->passed_over)
-			trace->lost_before += trace->passed_over - passed_over;
-		trace->lost_counted = counted;
-		trace->passed_over = passed_over;
-	}
-	return trace->lost_before + trace->lost_counted + trace->passed_over;
+	if (!trace->missed)
+		return trace->lost;
+	trace->missed = false;
+	for (cpu = trace->cpus; cpu < trace->cpus + trace->nr_cpus; cpu++)
+		count_lost(trace, cpu);
+	return trace->lost;
 }
