@@ -644,6 +644,7 @@ static int follow_command(struct run *run, const sigset_t *signals)
 	/* Of a module that was unloaded last there is a notice. */
 	trace_wait(run->trace, 0, NULL, -1);
 	follow_module(run);
+	trace_stop(run->trace);
 	take_events(run, true, UINT64_MAX, monotonic_ns());
 	if (run->groups)
 		groups_end(run->groups);

@@ -182,6 +182,7 @@ static int watch_events(struct watch *watch, const sigset_t *signals)
 		if (!follow_module(watch))
 			return EXIT_ERROR;
 	}
+	trace_stop(watch->trace);
 	if (!tell_events(watch, true, monotonic_ns()))
 		return output_failed();
 	end_groups(watch);

@@ -334,6 +334,18 @@ struct trace *trace_create(bool all, bool forks, uint64_t buffer_kb)
 	return NULL;
 }
 
+/**
+ * trace_stop - record nothing more
+ * @trace: the trace
+ *
+ * What is in the rings then comes to an end, whatever others do, and so can be
+ * taken whole: only of a ring that was found empty is it known what it passed over.
+ */
+void trace_stop(struct trace *trace)
+{
+	tracefs_trace_off(trace->instance);
+}
+
 void trace_destroy(struct trace *trace)
 {
 	size_t i;

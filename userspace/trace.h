@@ -17,6 +17,7 @@ enum trace_change {
 };
 
 struct trace *trace_create(bool all, bool forks, uint64_t buffer_kb);
+void trace_stop(struct trace *trace);
 void trace_destroy(struct trace *trace);
 bool trace_wait(struct trace *trace, int timeout_ms, const sigset_t *signals, int output);
 bool trace_next(struct trace *trace, bool flush, struct event *event);
