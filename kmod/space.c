@@ -10,7 +10,7 @@
 void bufftrack_spaces_init(struct bt_share *share)
 {
 	mutex_init(&share->spaces_lock);
-	/* Its nodes are large, and as many as the user likes. */
+	/* Its nodes are large, and several for a space where the user numbers them far apart. */
 	xa_init_flags(&share->spaces, XA_FLAGS_ACCOUNT);
 }
 
