@@ -14,11 +14,24 @@ done
 mkdir "$tmp/bin" "$tmp/there"
 cat >"$tmp/bin/sudo" <<'END'
 #!/bin/bash
-# Who runs this is root already, and may be without sudo.
-[[ $1 != -u ]] || shift 2
-exec "$@"
+# Who runs this is root already, and may be without sudo. To another user it hands on only
+# what it is asked to, as Debian's does.
+[[ $1 == -u ]] || exec "$@"
+shift 2
+keep=()
+if [[ $1 == --preserve-env=* ]]; then
+	for name in $(tr , ' ' <<<"${1#*=}"); do
+		[[ ! -v $name ]] || keep+=("$name=${!name}")
+	done
+	shift
+fi
+exec env -i PATH="$PATH" SUDO_USER=root "${keep[@]}" "$@"
 END
-printf '%s\n' '#!/bin/bash' 'btctl alloc 1 1 0x1000 64 free 1 1 0x1000' >"$tmp/there/test"
+cat >"$tmp/there/test" <<'END'
+#!/bin/bash
+[[ ! -v SUDO_USER || -v BUFFTRACK_STACK ]] || { echo "its reports would have no stacks"; exit 1; }
+btctl alloc 1 1 0x1000 64 free 1 1 0x1000
+END
 chmod +x "$tmp/bin/sudo" "$tmp/there/test"
 echo 'pass' >"$tmp/there/train.py"
 echo "✓ [PID 71] Allocated 524288 bytes of L1 on device 0 (buffer_id=25718784)" >"$tmp/there/server.log"

@@ -71,7 +71,7 @@ until_said()	# FILE EXPRESSION
 	return 1
 }
 
-begin 51
+begin 52
 watchers=()
 mkfifo "$tmp/stay" "$tmp/go"
 # The process whose events alone one watch shows
@@ -162,6 +162,7 @@ check "replay" have "$tmp/replay" . allocs frees released live ${verdicts/leak/}
 	over_freed worst
 check "replay: on its page" on_pages "$tmp/replay" bufftrack-replay.1 bufftrack.1
 check "replay --quiet" same "" "$(bufftrack replay --quiet "$tmp/all" 2>&1)"
+check "replay --quiet --json" same "" "$(bufftrack replay --quiet --json "$tmp/all" 2>&1)"
 check "watch --quiet" same "" "$(bufftrack watch --quiet --timeout 1 2>&1)"
 exec 7>&-
 wait $holder

@@ -576,7 +576,7 @@ static int run_replay(struct replay *replay, FILE *log, bool json, bool quiet)
 	/* The summary is of what there is before the clients close. */
 	if (read_log(replay, log) && (!replay->closed_any || read_live(replay))) {
 		balance_sum_up(replay->balance);
-		if (json)
+		if (json && !quiet)
 			print_json(replay);
 		else if (!quiet)
 			print_text(replay);

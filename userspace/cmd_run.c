@@ -843,8 +843,8 @@ const struct command cmd_run = {
 		 "  -u, --unknown           frees of unknown buffers are bad frees, too\n"
 		 "\n"
 		 "Examples:\n"
-		 "  sudo bufftrack run -- ./test --all\n"
-		 "  sudo bufftrack run --leak-check=full -- sudo -u \"$USER\" ./test\n"
+		 "  sudo bufftrack run --leak-check=full -- ./test --all\n"
+		 "  sudo bufftrack run -- sudo -u \"$USER\" --preserve-env=BUFFTRACK_STACK ./test\n"
 		 "  sudo bufftrack run --json --output run.jsonl -- python3 train.py\n"
 		 "  sudo bufftrack run --trap -- gdb --args ./test\n",
 	.run = run_main,

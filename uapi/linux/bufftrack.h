@@ -321,8 +321,8 @@ struct bufftrack_batch {
  *	backslashes or blanks; empty removes the label
  *
  * Labels are each user's own: nobody reads or overwrites another's. A caller
- * with CAP_PERFMON or CAP_SYS_ADMIN who has set none sees the first that any
- * user set. A label lasts as long as its user has clients, buffers or
+ * with CAP_PERFMON or CAP_SYS_ADMIN who has set none sees that of the user who
+ * came to the device last. A label lasts as long as its user has clients, buffers or
  * tombstones on the device.
  *
  * Errors: EINVAL for a bad name; ENOSPC as for ALLOC.
@@ -451,7 +451,8 @@ struct bufftrack_event {
  * @size: bytes, of its first ALLOC
  * @tag: of its first ALLOC
  * @generation: its generation
- * @client: the id of its oldest holder; 0 where it has ended
+ * @client: the id of its oldest holder; 0 where it has ended, or where that
+ *	client is not the caller's to see
  * @space: its key
  * @state: &enum bufftrack_state
  * @refs: references

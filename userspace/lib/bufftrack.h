@@ -204,9 +204,10 @@ int bufftrack_free(struct bufftrack *bt, const struct bufftrack_buffer *buffer,
  * @entries: the reports, whose answers are written, and the allocs' tokens
  * @nr: how many, without a limit
  *
- * One system call for 64 entries, or one each where the kernel has no BATCH. An
- * entry that is wrong fails by itself and the rest go on. With stacks, all
- * entries have that of this call. Takes 8 KiB of the caller's stack.
+ * One system call for 64 entries, for fewer where a free needs the token of an alloc
+ * among them, or for one each where the kernel has no BATCH. An entry that is wrong
+ * fails by itself and the rest go on. With stacks, all entries have that of this call.
+ * Takes 8 KiB of the caller's stack.
  *
  * Return: how many entries have a bad verdict or an error, 0 where all is well;
  * or a negative errno where it could not go on: the entries that were not
