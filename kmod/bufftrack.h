@@ -16,15 +16,17 @@
  * and then waits for RCU, since lookups of other shards pass by.
  *
  * Locks, outermost first:
- *   client->lock		attaches, name, flags		mutex
+ *   client->lock		attaches, flags			mutex
  *   bt_devices_lock		devices coming and going	mutex
  *   device->lock		shares coming and going		mutex
- *   share->spaces_lock		spaces coming, labels		mutex
+ *   share->spaces_lock		spaces coming			mutex
  *   shard->lock		all records of the shard, their holds, the lists
  *				of holds (attach) and of tombstones (share) with
  *				the shard's number		spinlock
  *   stack->lock		the stack's actors		spinlock
  *   bt_offending_lock		a user's offending stacks	spinlock
+ *   bt_names_lock		names of clients, labels	spinlock
+ *   bt_logging_lock		who may log how much		spinlock
  *   bt_users_lock, bt_mapped_lock	the users; the mapped files	mutexes: innermost
  * No two shard locks are ever held at once. Nothing that the shrinker takes
  * (shard->lock, and under it stack->lock, RCU, the locks of rhashtables and xarrays)
@@ -38,7 +40,6 @@
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/pid.h>
-#include <linux/ratelimit_types.h>
 #include <linux/refcount.h>
 #include <linux/rhashtable-types.h>
 #include <linux/sched.h>
@@ -218,7 +219,6 @@ struct bt_user {
 	struct bt_stack *offending[BT_OFFENDING]; /* bt_offending_lock */
 	u32 offending_next;
 	struct bt_stats stats;
-	struct ratelimit_state log;
 };
 
 struct bt_shard {

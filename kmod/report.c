@@ -254,6 +254,62 @@ static const char *show_event(char *buf, size_t size, const char *what, const st
 	return buf;
 }
 
+/* A user's lines in the log: so many in so long. */
+#define LOG_BURST 100
+#define LOG_SECONDS 5
+#define LOG_USERS 64
+
+/*
+ * Not of struct bt_user, which goes with the user's last client: another one would begin
+ * anew. A place that has not been asked for longer than its limit looks back is as good as
+ * new, and is given to the next user. Where there is none such, one serves two users:
+ * all together have no more than LOG_USERS times LOG_BURST.
+ */
+static struct logging {
+	kuid_t uid;
+	u64 asked;
+	struct ratelimit_state limit;
+} bt_logging[LOG_USERS] = {
+	[0 ... LOG_USERS - 1] = {
+		.limit = RATELIMIT_STATE_INIT_FLAGS(bt_logging, LOG_SECONDS * HZ, LOG_BURST,
+						    RATELIMIT_MSG_ON_RELEASE),
+	},
+};
+
+static DEFINE_SPINLOCK(bt_logging_lock);
+
+/* With bt_logging_lock held. */
+static struct logging *logging_of(kuid_t uid, u64 now)
+{
+	struct logging *place, *oldest = bt_logging;
+
+	for (place = bt_logging; place < bt_logging + LOG_USERS; place++) {
+		if (uid_eq(place->uid, uid))
+			return place;
+		if (place->asked < oldest->asked)
+			oldest = place;
+	}
+	/* One second more: the limit counts in jiffies. */
+	if (oldest->asked && now - oldest->asked <= (LOG_SECONDS + 1) * NSEC_PER_SEC)
+		return &bt_logging[__kuid_val(uid) % LOG_USERS];
+	oldest->uid = uid;
+	return oldest;
+}
+
+static bool may_log(kuid_t uid)
+{
+	u64 now = ktime_get_ns();
+	struct logging *place;
+	bool may;
+
+	spin_lock(&bt_logging_lock);
+	place = logging_of(uid, now);
+	place->asked = now;
+	may = __ratelimit(&place->limit);
+	spin_unlock(&bt_logging_lock);
+	return may;
+}
+
 static void log_bad(const struct bt_bad *bad)
 {
 	static const char *const ended[] = {
@@ -290,7 +346,7 @@ static bool log_wanted(struct bt_client *client, const struct bt_bad *bad)
 	} else if (bad->nth_own > limit) {
 		return false;
 	}
-	return __ratelimit(&client->user->log);
+	return may_log(client->user->uid);
 }
 
 /**
@@ -339,10 +395,10 @@ void bufftrack_report_close(struct bt_client *client, u64 leaks)
 	struct bt_who by = {};
 
 	fill_who(&by, client->opener, 0);
-	/* The name without client->lock: its file has gone, and STAT only reads. */
+	/* The name without its lock: its file has gone, and STAT only reads. */
 	trace_bufftrack_client_close(client->id, &by, client->name, leaks);
 	/* One who opens and closes again and again is not to fill the log so. */
-	if (unsaid && __ratelimit(&client->user->log))
+	if (unsaid && may_log(client->user->uid))
 		pr_warn("client %llu (%*pE, pid %d): %llu more bad frees were not logged\n",
 			client->id, comm_len(&by), by.comm, by.pid, unsaid);
 }

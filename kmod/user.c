@@ -41,8 +41,6 @@ static struct bt_user *user_new(kuid_t uid)
 	}
 	user->uid = uid;
 	refcount_set(&user->refs, 1);
-	ratelimit_state_init(&user->log, 5 * HZ, 100);
-	ratelimit_set_flags(&user->log, RATELIMIT_MSG_ON_RELEASE);
 	return user;
 }
 

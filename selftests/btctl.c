@@ -22,6 +22,7 @@ static const char usage[] =
 	"  bury DEVICE COUNT  buffers that are allocated and freed\n"
 	"  burst DEVICE COUNT a buffer that is freed so many times too often\n"
 	"  churn DEVICE COUNT  clients, each with a double free\n"
+	"  visit DEVICE COUNT  clients, each with a free of what is not there\n"
 	"  history DEVICE     its tombstones, and how many were evicted\n"
 	"  name NAME          names the client\n"
 	"  label DEVICE NAME  names the device\n"
@@ -241,6 +242,22 @@ static void churn(uint64_t device, uint64_t count)
 	}
 }
 
+static void visit(uint64_t device, uint64_t count)
+{
+	struct bufftrack_op op = { .device = device, .buffer = 1 };
+
+	while (count--) {
+		close(fd);
+		fd = open("/dev/bufftrack", O_RDWR | O_CLOEXEC);
+		if (fd < 0 || ioctl(fd, BUFFTRACK_IOC_FREE, &op))
+			die("visit");
+		if (op.verdict != BUFFTRACK_UNKNOWN_FREE) {
+			fprintf(stderr, "btctl: visit: no unknown free\n");
+			exit(1);
+		}
+	}
+}
+
 static void history(uint64_t device)
 {
 	struct bufftrack_stat stat = {
@@ -325,6 +342,10 @@ int main(int argc, char **argv)
 			uint64_t device = number();
 
 			churn(device, number());
+		} else if (!strcmp(command, "visit")) {
+			uint64_t device = number();
+
+			visit(device, number());
 		} else if (!strcmp(command, "history")) {
 			history(number());
 		} else if (!strcmp(command, "name")) {
