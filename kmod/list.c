@@ -18,6 +18,8 @@
 
 #define CURSOR_STARTED BIT_ULL(32)
 #define LIST_CHUNK 16
+/* Looked at, wanted or not, before RCU may go on */
+#define RECORDS_AT_ONCE 64
 
 struct list_ctx {
 	const struct bufftrack_list *arg;
@@ -155,9 +157,12 @@ static int list_table(struct list_ctx *ctx, struct bt_table *table, struct bt_po
 {
 	struct bt_record *rec;
 	struct bt_shard *shard;
+	unsigned int left;
 	int more = 1;
 
 	while (more && ctx->nr < room) {
+		/* A kernel that preempts would do so here, again and again, and RCU wait. */
+		left = RECORDS_AT_ONCE;
 		rcu_read_lock();
 		do {
 			rec = bufftrack_table_next(table, pos);
@@ -173,7 +178,7 @@ static int list_table(struct list_ctx *ctx, struct bt_table *table, struct bt_po
 			if (wanted(ctx, rec))
 				fill_life(ctx, &ctx->lives[ctx->nr++], rec);
 			spin_unlock(&shard->lock);
-		} while (ctx->nr < room && !need_resched());
+		} while (ctx->nr < room && --left && !need_resched());
 		more = !!rec;
 		rcu_read_unlock();
 		if (fatal_signal_pending(current))
