@@ -318,6 +318,7 @@ void bufftrack_spaces_init(struct bt_share *share);
 void bufftrack_spaces_destroy(struct bt_share *share);
 struct bt_space *bufftrack_space_get(struct bt_share *share, u32 id);
 int bufftrack_label(struct bt_share *share, const struct bufftrack_label *arg);
+void bufftrack_name_copy(char *to, const char *from);
 
 /* ---- clients (client.c) -------------------------------------------------- */
 

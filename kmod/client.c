@@ -172,10 +172,10 @@ int bufftrack_client_set(struct bt_client *client, struct bufftrack_client *arg)
 	} else {
 		WRITE_ONCE(client->flags, (client->flags & ~mask) | (arg->flags & mask));
 		if (arg->mask & BUFFTRACK_CLIENT_NAME)
-			memcpy(client->name, arg->name, sizeof(client->name));
+			bufftrack_name_copy(client->name, arg->name);
 	}
 	arg->flags = client->flags;
-	memcpy(arg->name, client->name, sizeof(arg->name));
+	bufftrack_name_copy(arg->name, client->name);
 	arg->id = client->id;
 	mutex_unlock(&client->lock);
 	return err;

@@ -6,6 +6,8 @@
 
 #include "bufftrack.h"
 
+static DEFINE_SPINLOCK(bt_names_lock);
+
 /* bufftrack_spaces_init - of a share that nobody sees yet */
 void bufftrack_spaces_init(struct bt_share *share)
 {
@@ -77,6 +79,14 @@ fail:
 	return ERR_PTR(err);
 }
 
+/* bufftrack_name_copy - to or from where another may do so: BUFFTRACK_NAME_LEN bytes */
+void bufftrack_name_copy(char *to, const char *from)
+{
+	spin_lock(&bt_names_lock);
+	memcpy(to, from, BUFFTRACK_NAME_LEN);
+	spin_unlock(&bt_names_lock);
+}
+
 /* bufftrack_label - name the caller's share of a device, or of a space of it */
 int bufftrack_label(struct bt_share *share, const struct bufftrack_label *arg)
 {
@@ -88,8 +98,6 @@ int bufftrack_label(struct bt_share *share, const struct bufftrack_label *arg)
 		if (IS_ERR(space))
 			return PTR_ERR(space);
 	}
-	mutex_lock(&share->spaces_lock);
-	memcpy(space ? space->label : share->label, arg->label, sizeof(arg->label));
-	mutex_unlock(&share->spaces_lock);
+	bufftrack_name_copy(space ? space->label : share->label, arg->label);
 	return 0;
 }

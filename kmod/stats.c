@@ -157,8 +157,11 @@ static bool label_wanted(const struct bt_share *share, const char *have)
 
 static void take_label(const struct bt_share *share, const char *label, char *to)
 {
-	if (label[0] && label_wanted(share, to))
-		strscpy_pad(to, label, BUFFTRACK_NAME_LEN);
+	char name[BUFFTRACK_NAME_LEN];
+
+	bufftrack_name_copy(name, label);
+	if (name[0] && label_wanted(share, to))
+		memcpy(to, name, sizeof(name));
 }
 
 static void stat_share(struct bt_share *share, struct bufftrack_stat *st)
@@ -168,11 +171,9 @@ static void stat_share(struct bt_share *share, struct bufftrack_stat *st)
 	unsigned long id;
 
 	bufftrack_stats_read(share->stats, &bytes);
-	mutex_lock(&share->spaces_lock);
 	xa_for_each(&share->spaces, id, space)
 		bufftrack_stats_read(space->stats, &spaces);
 	take_label(share, share->label, st->name);
-	mutex_unlock(&share->spaces_lock);
 
 	/* The peak of the sum is the share's own, not the sum of peaks. */
 	spaces.bytes = 0;
@@ -224,25 +225,24 @@ static int stat_device(struct bufftrack_stat *st)
 	return -ENOENT;
 }
 
-/*
- * The lowest space from *@id on that the caller may see of the device. Without
- * spaces_lock: no more than its id is taken.
- */
+/* The lowest space from *@id on that the caller may see of the device */
 static bool first_space(struct bt_device *device, unsigned long *id)
 {
-	unsigned long best = ULONG_MAX, at;
 	struct bt_share *share = NULL;
+	unsigned long best = 0, at;
+	bool found = false;
 
 	while ((share = bufftrack_share_next(device, share))) {
 		at = *id;
-		if (!share->parent && bufftrack_may_see(share->user->uid) &&
-		    xa_find(&share->spaces, &at, U32_MAX, XA_PRESENT))
-			best = min(best, at);
+		if (share->parent || !bufftrack_may_see(share->user->uid) ||
+		    !xa_find(&share->spaces, &at, U32_MAX, XA_PRESENT))
+			continue;
+		best = found ? min(best, at) : at;
+		found = true;
 	}
-	if (best == ULONG_MAX)
-		return false;
-	*id = best;
-	return true;
+	if (found)
+		*id = best;
+	return found;
 }
 
 static int stat_space(struct bufftrack_stat *st)
@@ -257,22 +257,22 @@ static int stat_space(struct bufftrack_stat *st)
 	if (!device)
 		return -ENOENT;
 
-	/* The cursor is the last space's number, plus one. */
+	/* The cursor is the last space's number, plus one: it may have no place in @id. */
+	if (next && st->cursor > U32_MAX)
+		goto out;
 	id = next ? st->cursor : st->space;
-	if (id > U32_MAX || (next && !first_space(device, &id)))
+	if (next && !first_space(device, &id))
 		goto out;
 
 	while ((share = bufftrack_share_next(device, share))) {
 		if (share->parent || !bufftrack_may_see(share->user->uid))
 			continue;
-		mutex_lock(&share->spaces_lock);
 		space = xa_load(&share->spaces, id);
 		if (space) {
 			bufftrack_stats_read(space->stats, st);
 			take_label(share, space->label, st->name);
 			err = 0;
 		}
-		mutex_unlock(&share->spaces_lock);
 	}
 	st->space = id;
 	if (next)
@@ -317,9 +317,7 @@ static int stat_client(struct bt_client *self, struct bufftrack_stat *st)
 	st->uid = from_kuid_munged(current_user_ns(), client->user->uid);
 	st->client_flags = READ_ONCE(client->flags);
 	memcpy(st->comm, client->opener->comm, sizeof(st->comm));
-	mutex_lock(&client->lock);
-	memcpy(st->name, client->name, sizeof(st->name));
-	mutex_unlock(&client->lock);
+	bufftrack_name_copy(st->name, client->name);
 	bufftrack_client_put(client);
 	return 0;
 }
