@@ -248,20 +248,21 @@ static int alloc_locked(struct alloc *alloc, struct bt_record *rec, struct bufft
 /* Whether to look once more: with what it needs, which may have changed by then. */
 static bool alloc_again(struct alloc *alloc, struct spare *spare, int *err, int *tries)
 {
+	if (*err != -EAGAIN && *err != -EBUSY)
+		return false;
+	/* Memory, or a table that grows, may be waited for. */
+	bufftrack_tally_flush(alloc->caller);
 	if (*err == -EAGAIN) {
-		/* Memory may be waited for. */
-		bufftrack_tally_flush(alloc->caller);
 		*err = spare_fill(spare, alloc->attach->share, &alloc->key);
-		return !*err;
-	}
-	if (*err != -EBUSY)
-		return false;
-	if (!(*tries)--) {
+	} else if (!(*tries)--) {
 		*err = -ENOMEM;
-		return false;
+	} else {
+		*err = 0;
+		fsleep(1000);
 	}
-	fsleep(1000);
-	return true;
+	/* What others have done to the key meanwhile was before. */
+	alloc->caller->now = ktime_get_ns();
+	return !*err;
 }
 
 static int alloc_failed(int err)
@@ -368,6 +369,8 @@ static noinline int alloc_begin(struct bt_caller *caller, struct bufftrack_op *o
 		return alloc_failed(PTR_ERR(attach));
 	if (!attach)
 		return alloc_nowhere(caller, op);
+	/* It may have waited for memory. */
+	caller->now = ktime_get_ns();
 	table = attach->share->table;
 	bt_shard_lock(&table->shards[bt_shard_nr(key.hash)]);
 	return alloc_slow(caller, attach, space, bt_record_find(table, key), op);

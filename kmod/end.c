@@ -73,7 +73,6 @@ u64 bufftrack_attach_close(struct bt_attach *attach)
 		.client = attach->client,
 		.actor = attach->client->opener,
 		.refs = 1, /* the client's, which stays */
-		.now = ktime_get_ns(),
 	};
 	struct bt_share *other;
 	unsigned int nr;
@@ -83,6 +82,7 @@ u64 bufftrack_attach_close(struct bt_attach *attach)
 	for (nr = 0; nr < BT_SHARDS; nr++) {
 		do {
 			bt_shard_lock(&table->shards[nr]);
+			caller.now = ktime_get_ns();
 			leaks += close_chunk(attach, nr, &caller, &other);
 			more = !hlist_empty(&attach->holds[nr]);
 			bt_shard_unlock(&table->shards[nr]);
