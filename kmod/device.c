@@ -179,8 +179,8 @@ static int device_insert(struct bt_device *device, struct bt_user *creator)
 	device->payer = creator;
 	atomic64_set(&device->table.evicted, bufftrack_device_lost(device->id));
 	/* Once it can be found it may be in use: from then on nothing may fail. */
-	err = rhashtable_insert_fast(&bt_devices, &device->node, bt_device_params);
-	if (err)
+	err = -ENOMEM;
+	if (rhashtable_insert_fast(&bt_devices, &device->node, bt_device_params))
 		goto dec;
 	refcount_inc(&creator->refs);
 	/* Its place is there: storing it needs no memory. Walks find it complete. */

@@ -78,7 +78,7 @@ static bool remove_oldest(struct bt_share *share, bool lost)
  *
  * Does not sleep; takes shard locks, one at a time.
  *
- * Return: how many; where it is 0 there were none.
+ * Return: how many it has tried for; where it is 0 there were none.
  */
 unsigned int bufftrack_history_evict(struct bt_share *share, unsigned int nr)
 {

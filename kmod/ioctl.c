@@ -6,6 +6,7 @@
 #include <linux/ctype.h>
 #include <linux/fs.h>
 #include <linux/ktime.h>
+#include <linux/nospec.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -599,7 +600,7 @@ static noinline long any_ioctl(struct bt_client *client, unsigned int cmd, void 
 	if (_IOC_TYPE(cmd) != BUFFTRACK_IOC_MAGIC || _IOC_DIR(cmd) != (_IOC_READ | _IOC_WRITE) ||
 	    nr >= ARRAY_SIZE(commands) || !commands[nr].run)
 		return -ENOTTY;
-	command = &commands[nr];
+	command = &commands[array_index_nospec(nr, ARRAY_SIZE(commands))];
 	if (size < command->min)
 		return -EINVAL;
 	err = copy_struct_from_user(&any, command->size, user, size);

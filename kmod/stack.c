@@ -332,7 +332,9 @@ static int find_files(struct bt_stack *stack)
 		return -EINTR;
 	for (frame = stack->frames; frame < stack->frames + stack->depth; frame++) {
 		vma = find_vma(stack->mm, frame->address);
-		if (!vma || frame->address < vma->vm_start || !vma->vm_file)
+		/* On a 32-bit kernel an address may be beyond what find_vma() takes. */
+		if (!vma || frame->address < vma->vm_start || frame->address >= vma->vm_end ||
+		    !vma->vm_file)
 			continue;
 		frame->offset = frame->address - vma->vm_start + ((u64)vma->vm_pgoff << PAGE_SHIFT);
 		frame->file = get_file(vma->vm_file);
