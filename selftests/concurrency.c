@@ -104,7 +104,7 @@ static void *storm(void *data)
 
 static void run(struct __test_metadata *_metadata,
 		FIXTURE_DATA(concurrency) *self, struct worker *workers,
-		bool one_client, __u32 flags)
+		void *(*work)(void *data), bool one_client, __u32 flags)
 {
 	unsigned int i;
 
@@ -114,7 +114,7 @@ static void run(struct __test_metadata *_metadata,
 			.device = self->device, .seed = i + 1, .flags = flags,
 		};
 		ASSERT_LE(0, workers[i].fd);
-		ASSERT_EQ(0, pthread_create(&workers[i].thread, NULL, storm,
+		ASSERT_EQ(0, pthread_create(&workers[i].thread, NULL, work,
 					    &workers[i]));
 	}
 	for (i = 0; i < THREADS; i++) {
@@ -154,7 +154,7 @@ TEST_F_TIMEOUT(concurrency, storm_on_one_client, 300)
 	unsigned int i, key;
 	__u64 live = 0;
 
-	run(_metadata, self, workers, true, 0);
+	run(_metadata, self, workers, storm, true, 0);
 	add_up(_metadata, self, workers);
 	for (key = 0; key < KEYS; key++) {
 		__s64 holds = 0;
@@ -179,7 +179,7 @@ TEST_F_TIMEOUT(concurrency, storm_of_clients, 300)
 	unsigned int i, key;
 	__u64 held = 0;
 
-	run(_metadata, self, workers, false, 0);
+	run(_metadata, self, workers, storm, false, 0);
 	add_up(_metadata, self, workers);
 	for (key = 0; key < KEYS; key++) {
 		__s64 refs = 0;
@@ -209,7 +209,7 @@ TEST_F_TIMEOUT(concurrency, storm_of_shared, 300)
 	struct bufftrack_life life;
 	unsigned int i, key;
 
-	run(_metadata, self, workers, false, BUFFTRACK_F_SHARED);
+	run(_metadata, self, workers, storm, false, BUFFTRACK_F_SHARED);
 	add_up(_metadata, self, workers);
 	EXPECT_EQ(0, self->stat.verdicts[BUFFTRACK_FOREIGN_FREE]);
 	for (key = 0; key < KEYS; key++) {
@@ -230,7 +230,7 @@ TEST_F_TIMEOUT(concurrency, storm_of_exclusive, 300)
 	struct bufftrack_life life;
 	unsigned int i, key;
 
-	run(_metadata, self, workers, false, BUFFTRACK_F_EXCLUSIVE);
+	run(_metadata, self, workers, storm, false, BUFFTRACK_F_EXCLUSIVE);
 	add_up(_metadata, self, workers);
 	EXPECT_LT(0, self->stat.verdicts[BUFFTRACK_MISSED_FREE]);
 	for (key = 0; key < KEYS; key++) {
@@ -340,7 +340,7 @@ TEST_F_TIMEOUT(concurrency, storm_with_little_history, 300)
 	unsigned int i;
 
 	ASSERT_EQ(0, bt_parameter("history", 2, &history));
-	run(_metadata, self, workers, false, 0);
+	run(_metadata, self, workers, storm, false, 0);
 	add_up(_metadata, self, workers);
 	EXPECT_GE(2, self->stat.history);
 	for (i = 0; i < THREADS; i++)
@@ -379,7 +379,7 @@ TEST_F_TIMEOUT(concurrency, storm_under_eyes, 300)
 
 	ASSERT_LE(0, looker.fd);
 	ASSERT_EQ(0, pthread_create(&looker.thread, NULL, look_on, &looker));
-	run(_metadata, self, workers, false, 0);
+	run(_metadata, self, workers, storm, false, 0);
 	pthread_join(looker.thread, NULL);
 	EXPECT_EQ(0, looker.errors);
 	add_up(_metadata, self, workers);
@@ -416,7 +416,7 @@ TEST_F_TIMEOUT(concurrency, storm_with_resets, 300)
 	ASSERT_LE(0, resetter.fd);
 	ASSERT_EQ(0, pthread_create(&resetter.thread, NULL, reset_often,
 				    &resetter));
-	run(_metadata, self, workers, false, 0);
+	run(_metadata, self, workers, storm, false, 0);
 	pthread_join(resetter.thread, NULL);
 	EXPECT_EQ(0, resetter.errors);
 	add_up(_metadata, self, workers);
@@ -457,6 +457,42 @@ static void *storm_with_stacks(void *data)
 		}
 	}
 	return NULL;
+}
+
+/*
+ * Each call makes an actor of a stack that all threads have in common, and ends one of the
+ * same: a record tells of four events, and the stacks are five.
+ */
+static void *storm_of_actors(void *data)
+{
+	struct worker *worker = data;
+	struct bufftrack_op op;
+	unsigned int i;
+	__u64 stack;
+
+	for (i = 0; i < ROUNDS; i++) {
+		stack = 0x5000 + i % 5;
+		op = (struct bufftrack_op) {
+			.device = worker->device, .buffer = worker->seed, .size = SIZE,
+			.stack = (uintptr_t)&stack, .stack_depth = 1,
+		};
+		if (i % 2)
+			judge(worker, bt_free(worker->fd, &op), &op, false);
+		else
+			judge(worker, bt_alloc(worker->fd, &op), &op, true);
+	}
+	return NULL;
+}
+
+TEST_F_TIMEOUT(concurrency, storm_on_stacks_in_common, 600)
+{
+	static struct worker workers[THREADS];
+
+	run(_metadata, self, workers, storm_of_actors, true, 0);
+	add_up(_metadata, self, workers);
+	EXPECT_EQ(THREADS * ROUNDS / 2, self->stat.allocs);
+	EXPECT_EQ(THREADS * ROUNDS / 2, self->stat.frees);
+	EXPECT_EQ(0, self->stat.live);
 }
 
 static bool stop;
