@@ -147,6 +147,8 @@ static noinline int judge_at(struct bt_caller *caller, struct bufftrack_op *op, 
 	if (unlikely(op->verdict != BUFFTRACK_OK) && with.actor->stack)
 		bufftrack_stack_offending(with.actor->stack);
 	bufftrack_caller_exit(&with);
+	/* It may have waited: what comes next in a batch is not before it. */
+	caller->now = with.now;
 	return err;
 }
 

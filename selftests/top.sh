@@ -52,7 +52,7 @@ screen()	# [OPTION]
 shows()	# REGULAR-EXPRESSION [OPTION]
 {
 	local i
-	for ((i = 0; i < 150; i++)); do
+	for ((i = 0; i < 600; i++)); do
 		if screen "${@:2}" | grep -Eq -- "$1"; then return; fi
 		sleep 0.1
 	done
@@ -204,10 +204,12 @@ load
 check "the module is loaded again: it goes on" shows "0 processes, 0 devices"
 tm send-keys C-c
 check "Ctrl-C ends it" restored
-type_command "bufftrack top"
-shows PROCESS >/dev/null
-pkill -TERM -P "$(tm display -p '#{pane_pid}')" -x bufftrack
-check "SIGTERM ends it" restored
+terminated()
+{
+	type_command "bufftrack top"
+	shows PROCESS && pkill -TERM -P "$(tm display -p '#{pane_pid}')" -x bufftrack && restored
+}
+check "SIGTERM ends it" terminated
 check "the terminal goes away: it ends" hangs_up "bufftrack top"
 open_terminal
 check "so it does where SIGHUP is ignored" hangs_up "(trap '' HUP; exec bufftrack top)"
