@@ -600,9 +600,11 @@ static noinline long any_ioctl(struct bt_client *client, unsigned int cmd, void 
 	int err;
 
 	if (_IOC_TYPE(cmd) != BUFFTRACK_IOC_MAGIC || _IOC_DIR(cmd) != (_IOC_READ | _IOC_WRITE) ||
-	    nr >= ARRAY_SIZE(commands) || !commands[nr].run)
+	    nr >= ARRAY_SIZE(commands))
 		return -ENOTTY;
 	command = &commands[array_index_nospec(nr, ARRAY_SIZE(commands))];
+	if (!command->run)
+		return -ENOTTY;
 	if (size < command->min)
 		return -EINVAL;
 	err = copy_struct_from_user(&any, command->size, user, size);
