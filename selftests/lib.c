@@ -101,7 +101,7 @@ static void call_all(struct __test_metadata *_metadata)
 	QUIETLY(0, bufftrack_set_stack_depth(NULL, 16));
 	QUIETLY(0, bufftrack_features(NULL));
 	memset(&info, BT_POISON, sizeof(info));
-	QUIETLY(0, bufftrack_get_info(NULL, &info));
+	QUIETLY(0, bufftrack_get_info(NULL, &info, sizeof(info)));
 	EXPECT_EQ(0, info.features);
 	EXPECT_EQ(0, info.failed);
 	QUIETLY(0, bufftrack_reopen(NULL));
@@ -212,15 +212,27 @@ TEST_F(lib, open)
 {
 	static const char name[] = "a name\nof more than thirty-one bytes";
 	struct bufftrack_client client;
+	struct {
+		struct bufftrack_info info;
+		__u64 more;
+	} grown;
 	struct bufftrack_info info;
 	struct bufftrack *bt;
 
 	EXPECT_LT(2, bufftrack_fd(self->bt));
 	EXPECT_EQ(FD_CLOEXEC, fcntl(bufftrack_fd(self->bt), F_GETFD));
 	EXPECT_EQ(bt_features(self->fd), bufftrack_features(self->bt));
-	QUIETLY(0, bufftrack_get_info(self->bt, &info));
+	QUIETLY(0, bufftrack_get_info(self->bt, &info, sizeof(info)));
 	EXPECT_EQ(info.features, bufftrack_features(self->bt));
 	EXPECT_LT(0, info.max_buffers);
+	/* Callers built with an older header, and with a newer one */
+	memset(&grown, BT_POISON, sizeof(grown));
+	QUIETLY(0, bufftrack_get_info(self->bt, &grown.info, sizeof(info) - 8));
+	EXPECT_EQ(0, memcmp(&grown.info, &info, sizeof(info) - 8));
+	EXPECT_EQ(BT_POISON, ((unsigned char *)&grown.info)[sizeof(info) - 8]);
+	QUIETLY(0, bufftrack_get_info(self->bt, &grown.info, sizeof(grown)));
+	EXPECT_EQ(0, memcmp(&grown.info, &info, sizeof(info)));
+	EXPECT_EQ(0, grown.more);
 
 	EXPECT_EQ(NULL, bufftrack_open("x", BUFFTRACK_CLIENT_NAME));
 	EXPECT_EQ(EINVAL, errno);
@@ -1061,7 +1073,7 @@ TEST_F(stacks, capped)
 	struct bufftrack_info info;
 	struct call call;
 
-	ASSERT_EQ(0, bufftrack_get_info(self->bt, &info));
+	ASSERT_EQ(0, bufftrack_get_info(self->bt, &info, sizeof(info)));
 	setenv("BUFFTRACK_STACK", "99999999999999999999", 1);
 	call = (struct call){ bufftrack_open("x", 0), &buffer,
 			      BUFFTRACK_OP_ALLOC };

@@ -24,8 +24,10 @@
  * - Any thread may call anything with any handle at any time, but for
  *   bufftrack_close() and bufftrack_reopen(). The library has no locks: a child
  *   of fork() can always call it. bufftrack_alloc(), bufftrack_free() and
- *   bufftrack_submit() may also be called by a signal handler (that they collect
- *   stacks there needs glibc 2.35 and gcc 12, or later).
+ *   bufftrack_submit() may also be called by a signal handler. That they collect
+ *   stacks, in either, needs glibc 2.35 and libgcc of gcc 13, or later; or of
+ *   gcc 12 where no code is registered with it at run time (__register_frame():
+ *   by LLVM's JIT), which it looks up under a lock.
  * - A child of fork() shares the open file, and by that the client: it may free
  *   what its parent allocated, and nothing leaks before both are gone. One that
  *   wants to be a client of its own calls bufftrack_reopen(). exec() closes it.
@@ -263,11 +265,12 @@ uint64_t bufftrack_features(const struct bufftrack *bt);
 /**
  * bufftrack_get_info() - features, limits and counters of loss
  * @bt: the handle
- * @info: written; all 0 for NULL
+ * @info: written; all 0 for NULL, and what the library does not know is 0
+ * @size: sizeof(*info), which grows with the versions
  *
  * Return: 0, or a negative errno.
  */
-int bufftrack_get_info(struct bufftrack *bt, struct bufftrack_info *info);
+int bufftrack_get_info(struct bufftrack *bt, struct bufftrack_info *info, size_t size);
 
 /**
  * bufftrack_verdict_name() - a verdict in words, such as "double free"

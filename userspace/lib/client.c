@@ -267,10 +267,16 @@ EXPORT uint64_t bufftrack_features(const struct bufftrack *bt)
 	return bt ? bt->features : 0;
 }
 
-EXPORT int bufftrack_get_info(struct bufftrack *bt, struct bufftrack_info *info)
+/* A caller built for another version has another idea of the struct's size. */
+EXPORT int bufftrack_get_info(struct bufftrack *bt, struct bufftrack_info *info, size_t size)
 {
-	memset(info, 0, sizeof(*info));
-	return bt ? bufftrack_ioctl(bt->fd, BUFFTRACK_IOC_INFO, info) : 0;
+	struct bufftrack_info ours = { 0 };
+	int err = bt ? bufftrack_ioctl(bt->fd, BUFFTRACK_IOC_INFO, &ours) : 0;
+
+	memset(info, 0, size);
+	if (!err)
+		memcpy(info, &ours, size < sizeof(ours) ? size : sizeof(ours));
+	return err;
 }
 
 EXPORT unsigned int bufftrack_set_stack_depth(struct bufftrack *bt, unsigned int frames)

@@ -3,10 +3,12 @@
  * The return addresses of the calling thread.
  *
  * By libgcc's _Unwind_Backtrace(). It goes by the unwind tables (.eh_frame), so
- * that frame pointers are not needed. It takes no lock, no memory and no cache
- * of its own: with glibc 2.35 and gcc 12 it finds the tables by
- * _dl_find_object(), which is safe in a signal handler and in the child of a
- * fork() that another thread's unwinding was cut short by. libunwind's
+ * that frame pointers are not needed. It takes no memory and no cache of its
+ * own: with glibc 2.35 and gcc 12 it finds the tables by _dl_find_object(), which
+ * is safe in a signal handler and in the child of a fork() that another thread's
+ * unwinding was cut short by. Not so in gcc 12 once code was registered by
+ * __register_frame(), as LLVM's JIT does: then it looks there first, under a lock
+ * that a handler or a child can find taken for good; gcc 13 has none. libunwind's
  * unw_backtrace() is faster, but holds locks across dl_iterate_phdr() and keeps
  * caches: its users know deadlocks in handlers and children. And libgcc is in
  * every C++ process already: one dependency less, one unwinder less to disagree.
