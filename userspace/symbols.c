@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * From a place in a mapped file to a function, a source file and a line, by
- * elfutils' libdw. Files are kept open until they change.
+ * elfutils' libdw. Files are kept open until they change, or others have their names.
  *
  * Separate debug files are looked for by build id and by .gnu_debuglink, beside the
  * file, in .debug and in /usr/lib/debug; then, only where the user has set
@@ -80,6 +80,7 @@ static void close_module(struct module *module)
 	if (module->fd >= 0)
 		close(module->fd);
 	module->fd = -1;
+	module->opened = (struct stat){ 0 };
 }
 
 static void close_modules(struct symbols *symbols)
@@ -217,14 +218,22 @@ static enum unresolved open_module(struct module *module)
 	return check_build_id(module);
 }
 
-/* Whether it was written to: what libdw has read of it, and maps, is no file's then. */
+/*
+ * Whether it was written to: what libdw has read of it, and maps, is no file's then; or
+ * whether another one has its name. But one that has the build id is the one that was
+ * meant, whatever has its name by now.
+ */
 static bool has_changed(const struct module *module)
 {
 	const struct stat *opened = &module->opened;
+	bool meant = module->build_id_len && module->why == RESOLVED;
 	struct stat now;
 
-	return fstat(module->fd, &now) || now.st_size != opened->st_size ||
-	       now.st_mtim.tv_sec != opened->st_mtim.tv_sec ||
+	if (module->why == LONG_PATH ||
+	    (meant ? fstat(module->fd, &now) : stat(module->path, &now)))
+		return false;
+	return now.st_dev != opened->st_dev || now.st_ino != opened->st_ino ||
+	       now.st_size != opened->st_size || now.st_mtim.tv_sec != opened->st_mtim.tv_sec ||
 	       now.st_mtim.tv_nsec != opened->st_mtim.tv_nsec;
 }
 
@@ -249,7 +258,7 @@ static struct module *find_module(struct symbols *symbols, const struct bufftrac
 		    strncmp(module->path, frame->path, sizeof(module->path)) == 0)
 			break;
 	if (module < symbols->modules + symbols->nr) {
-		if (module->fd >= 0 && has_changed(module)) {
+		if (has_changed(module)) {
 			close_module(module);
 			module->why = open_module(module);
 		}
