@@ -38,7 +38,7 @@ cat >"$tmp/bug.log" <<-'END'
 	✗ Unknown buffer 694996096 on device 4    ← Extra free from old reference!
 END
 
-begin 46
+begin 48
 unload
 check "unload: not loaded is an error" fails bufftrack unload
 bufftrack unload --json >"$tmp/out" 2>/dev/null
@@ -120,6 +120,23 @@ btctl label 78 second free 78 1 0x3000 >/dev/null
 check "watch: has seen both" watched
 check "watch: the name that it has by then" same "first second" \
 	"$(jq -r .device_label "$tmp/watch" | xargs)"
+
+# Two of one pid: the first processes of two pid namespaces
+watchers=()
+for i in 1 2; do
+	: >"$tmp/watch.err"
+	unshare --pid --fork --kill-child bufftrack watch --json --count 200 --timeout 60 --device 81 \
+		>"$tmp/watch.$i" 2>"$tmp/watch.err" &
+	watchers+=($!)
+	until grep -q watching "$tmp/watch.err"; do sleep 0.1; done
+done
+for ((i = 0; i < 2; i++)); do
+	btctl burst 81 100
+done
+wait "${watchers[@]}"
+check "watch: two of one pid, each has all" same "200 200" \
+	"$(grep -c double_free "$tmp/watch.1") $(grep -c double_free "$tmp/watch.2")"
+check "watch: two of one pid, nothing is left" same 0 "$(instances)"
 
 check "watch is ready for Ctrl-C" watch
 kill -INT "$watcher"

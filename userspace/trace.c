@@ -39,6 +39,10 @@
 /* How often enabling the events may fail, in a row, with the module there. */
 #define MAX_FAILURES 10
 
+#define NOT_ENABLED                                    \
+	"cannot enable the events of the module: %s\n" \
+	"  (see dmesg, and whether /sys/kernel/security/lockdown lets nobody trace)"
+
 struct cpu {
 	unsigned int nr;
 	int fd;
@@ -118,13 +122,12 @@ static void remove_instance(const char *name)
 /* Removes an instance that a watcher which was killed has left behind. */
 static int remove_if_stale(const char *name, void *unused)
 {
-	size_t len = strlen(INSTANCE_PREFIX);
-	uint64_t pid;
+	pid_t pid;
 
 	(void)unused;
-	if (strncmp(name, INSTANCE_PREFIX, len) || !parse_number(name + len, &pid))
+	if (sscanf(name, INSTANCE_PREFIX "%d", &pid) != 1 || pid <= 0)
 		return 0;
-	if ((pid_t)pid == getpid() || (kill((pid_t)pid, 0) && errno == ESRCH))
+	if (pid == getpid() || (kill(pid, 0) && errno == ESRCH))
 		remove_instance(name);
 	return 0;
 }
@@ -137,16 +140,32 @@ static bool instance_write(struct trace *trace, const char *file, const char *va
 	return false;
 }
 
-static bool create_instance(struct trace *trace, uint64_t buffer_kb)
+/* One that is there already is of who has our pid in another pid namespace. */
+static bool make_instance(struct trace *trace)
 {
-	char name[64], size[32];
+	char name[64];
+	int n;
 
 	snprintf(name, sizeof(name), INSTANCE_PREFIX "%d", getpid());
-	trace->instance = tracefs_instance_create(name);
-	if (!trace->instance) {
-		complain("cannot create the trace instance %s: %s", name, strerror(errno));
-		return false;
+	for (n = 1; (trace->instance = tracefs_instance_create(name)); n++) {
+		if (tracefs_instance_is_new(trace->instance))
+			return true;
+		tracefs_instance_free(trace->instance);
+		snprintf(name, sizeof(name), INSTANCE_PREFIX "%d-%d", getpid(), n);
 	}
+	complain("cannot create the trace instance %s: %s\n"
+		 "  (each takes memory for each CPU: see --buffer-size, and what is in\n"
+		 "  %s/instances)",
+		 name, strerror(errno), tracefs_tracing_dir());
+	return false;
+}
+
+static bool create_instance(struct trace *trace, uint64_t buffer_kb)
+{
+	char size[32];
+
+	if (!make_instance(trace))
+		return false;
 	snprintf(size, sizeof(size), "%" PRIu64, buffer_kb);
 	if (!instance_write(trace, "trace_clock", "mono") ||
 	    !instance_write(trace, "buffer_size_kb", size))
@@ -328,7 +347,7 @@ struct trace *trace_create(bool all, bool forks, uint64_t buffer_kb)
 			prepare_poll(trace);
 			return trace;
 		}
-		complain("cannot enable the events of the module: %s", strerror(errno));
+		complain(NOT_ENABLED, strerror(errno));
 	}
 	trace_destroy(trace);
 	return NULL;
@@ -562,7 +581,7 @@ enum trace_change trace_refresh(struct trace *trace)
 	/* It may have been unloaded again meanwhile. */
 	if (++trace->failures < MAX_FAILURES)
 		return TRACE_SAME;
-	complain("cannot enable the events of the module: %s", strerror(errno));
+	complain(NOT_ENABLED, strerror(errno));
 	return TRACE_FAILED;
 }
 
