@@ -111,6 +111,27 @@ cut_between()	# VICTIM
 	same 0 $status && json "$tmp/watch" 'map(.offender.stack[0].symbol != null)' '[true,false]'
 }
 
+# A watch that has read a file without a build id, which another one takes the place of
+replaced_between()	# VICTIM OTHER
+{
+	local watcher i status=0
+	bufftrack watch --json --timeout 60 --count 2 >"$tmp/watch" 2>"$tmp/err" &
+	watcher=$!
+	for ((i = 0; i < 600; i++)); do
+		! grep -q watching "$tmp/err" || break
+		sleep 0.1
+	done
+	"$1" double >"$tmp/out"
+	for ((i = 0; i < 600; i++)); do
+		! grep -q double_free "$tmp/watch" || break
+		sleep 0.1
+	done
+	mv "$2" "$1"
+	"$1" double >"$tmp/out"
+	wait $watcher || status=$?
+	same 0 $status && json "$tmp/watch" 'map(.offender.stack[0].symbol != null)' '[false,true]'
+}
+
 # Of the offender's first frame
 frame()	# FILE EXPRESSION
 {
@@ -132,6 +153,40 @@ meanwhile()	# COMMAND...
 	kill -USR1 $runner
 	wait $runner
 	status=$?
+}
+
+# A run whose command is over, and that waits for a server which does not answer: it heeds
+# a signal before it gives the server up
+ends_early()
+{
+	local i status=0
+	: >"$tmp/asked"
+	python3 - >"$tmp/asked" <<-'END' &
+		import socket
+		server = socket.create_server(("127.0.0.1", 8003))
+		print("listens", flush=True)
+		held = [server.accept()]
+		print("asked", flush=True)
+		held += [server.accept() for _ in range(100)]
+	END
+	server=$!
+	for ((i = 0; i < 600; i++)); do
+		! grep -q listens "$tmp/asked" || break
+		sleep 0.1
+	done
+	DEBUGINFOD_URLS=http://127.0.0.1:8003/ XDG_CACHE_HOME=$tmp HOME=$tmp \
+		bufftrack run --output "$tmp/report" -- "$tmp/apart/victim" double >"$tmp/out" 2>"$tmp/err" &
+	runner=$!
+	for ((i = 0; i < 600; i++)); do
+		! grep -q asked "$tmp/asked" || break
+		sleep 0.1
+	done
+	sleep 1
+	kill -TERM $runner
+	SECONDS=0
+	wait $runner || status=$?
+	kill $server
+	same 3 $status && between 0 $SECONDS 40 && matches "a signal came" "$(<"$tmp/report")"
 }
 
 # Commands that are over before what has started them goes on: in most of these, as the
@@ -166,7 +221,7 @@ objcopy --strip-all "$tmp/apart/victim"
 build_id=$(readelf -n "$victim" | awk '/Build ID/ { print $3 }')
 unset DEBUGINFOD_URLS BUFFTRACK_STACK BUFFTRACK_TRAP
 
-begin 50
+begin 53
 check "a double free exits with 3" exits 3 --json -- victim double
 check "three stacks, by function and line" three_stacks "$tmp/report"
 check "the module, its build id, the file" same '["victim","'"$build_id"'",true]' "$(frame "$tmp/report" \
@@ -201,6 +256,10 @@ check "the file has changed: no symbol, and why" matches "null.*changed since" \
 	"$(frame "$tmp/watch" '[.symbol, .unresolved]')"
 cp "$victim" "$tmp/copy/victim"
 check "the file is cut short between two reports: both are told" cut_between "$tmp/copy/victim"
+objcopy --remove-section .note.gnu.build-id "$victim" "$tmp/copy/other"
+objcopy --remove-section .note.gnu.build-id --strip-all "$victim" "$tmp/copy/victim"
+check "the file is replaced, without a build id: the new one is looked into" \
+	replaced_between "$tmp/copy/victim" "$tmp/copy/other"
 
 check "a good command exits as it does" exits 7 -- victim exit 7
 check "a signal is 128 and its number" exits 143 -- victim kill 15
@@ -216,6 +275,20 @@ check "but is counted" json "$tmp/report" '[.[] | .event, .leak, .leaked_bytes]'
 check "--leak-check=full: it does" exits 3 --json --leak-check=full -- victim leak
 check "and is told" json "$tmp/report" '[first | .event, .allocated.stack[0].symbol]' \
 	'["leak","make_buffer"]'
+rm "$tmp/apart/victim.debug"
+if ldconfig -p | grep -q 'libdebuginfod\.so\.1 '; then
+	check "a signal when the command is over: it ends" ends_early
+else
+	ktap_test_skip "a signal when the command is over: it ends: no libdebuginfod"
+fi
+mkfifo "$tmp/hold"
+btctl alloc 82 1 0x100 4096 wait <"$tmp/hold" >"$tmp/held" &
+exec 7>"$tmp/hold"
+until grep -q ready "$tmp/held"; do sleep 0.1; done
+run --json -- btctl alloc 82 1 0x100 4096
+exec 7>&-
+check "what another has begun is no peak of ours" json "$tmp/report" \
+	'last | [.allocs, .spaces[0].peak_bytes]' '[1,0]'
 meanwhile victim double
 check "a signal passes through" same 9 $status
 check "another's double free is not ours" json "$tmp/report" 'last | [.allocs, .bad_frees]' '[0,0]'

@@ -18,6 +18,7 @@
 #include "json.h"
 #include "labels.h"
 #include "report.h"
+#include "signals.h"
 #include "stack.h"
 #include "trace.h"
 #include "util.h"
@@ -294,7 +295,9 @@ static void account(struct run *run, const struct event *event, bool ours)
 		place = find_place(run, event->device, event->space);
 		run->allocs++;
 		place->allocs++;
-		begin_life(run, place, event);
+		/* What another has begun is no peak of the command's. */
+		if (event->refs == 1)
+			begin_life(run, place, event);
 		break;
 	case EVENT_FREE:
 		if (ours && !(event->flags & BUFFTRACK_F_VIEW)) {
@@ -469,12 +472,34 @@ static void summary_text(const struct run *run, uint64_t lost)
 
 static const int passed_on[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2 };
 
-/* The terminal's signals reach the command by themselves. */
+/* Whether it is not yet known that it has. */
+static bool command_is_over(void)
+{
+	siginfo_t ended = { 0 };
+
+	return waitid(P_PID, (id_t)command_pid, &ended, WEXITED | WNOHANG | WNOWAIT) ||
+	       ended.si_pid;
+}
+
+/*
+ * The terminal's signals reach the command by themselves. One that comes when the command
+ * is over is meant for the report; but not the terminal's first one, which may have ended
+ * the command.
+ */
 static void pass_on(int signal, siginfo_t *info, void *context)
 {
+	static volatile sig_atomic_t seen;
+	int saved = errno;
+
 	(void)context;
-	if (info->si_code != SI_KERNEL)
+	if (command_is_over()) {
+		if (info->si_code != SI_KERNEL || seen)
+			signals_stop();
+	} else if (info->si_code != SI_KERNEL) {
 		kill(command_pid, signal);
+	}
+	seen = seen || info->si_code == SI_KERNEL;
+	errno = saved;
 }
 
 static void wake_up(int signal)
@@ -500,8 +525,10 @@ static void catch_signals(sigset_t *signals)
 {
 	struct sigaction pass = { .sa_sigaction = pass_on, .sa_flags = SA_SIGINFO };
 	struct sigaction old;
+	sigset_t passed;
 	size_t i;
 
+	sigemptyset(&passed);
 	sigdelset(signals, SIGCHLD);
 	for (i = 0; i < ARRAY_SIZE(passed_on); i++) {
 		sigaction(passed_on[i], NULL, &old);
@@ -509,17 +536,19 @@ static void catch_signals(sigset_t *signals)
 			continue;
 		sigaction(passed_on[i], &pass, NULL);
 		sigdelset(signals, passed_on[i]);
+		sigaddset(&passed, passed_on[i]);
 	}
+	signals_pass_on(&passed);
 	signal(SIGPIPE, SIG_IGN);
 }
 
-/* Those that have come: a wait that finds events at once lets none in. */
-static void let_in(const sigset_t *signals)
+/* The command has ended: what comes from here on is meant for the report. */
+static void take_signals(void)
 {
-	sigset_t blocked;
+	sigset_t unused;
 
-	sigprocmask(SIG_SETMASK, signals, &blocked);
-	sigprocmask(SIG_SETMASK, &blocked, NULL);
+	signals_let_in();
+	signals_catch(&unused);
 }
 
 /* In the child. What goes wrong is written to @failed. */
@@ -639,8 +668,9 @@ static int follow_command(struct run *run, const sigset_t *signals)
 		trace_wait(run->trace, more ? 0 : TICK_MS, signals, -1);
 		more = take_events(run, false, MAX_EVENTS, UINT64_MAX);
 		follow_module(run);
-		let_in(signals);
+		signals_let_in();
 	}
+	take_signals();
 	/* Of a module that was unloaded last there is a notice. */
 	trace_wait(run->trace, 0, NULL, -1);
 	follow_module(run);

@@ -199,6 +199,7 @@ static bool is_over(struct resolver *resolver, uint64_t until)
 {
 	uint64_t now = monotonic_ns();
 
+	signals_let_in();
 	if (resolver->stop == UINT64_MAX && signals_stopped())
 		resolver->stop = now + STOP_MS * 1000000ULL;
 	return now >= until || now >= resolver->stop;
@@ -233,7 +234,10 @@ static bool receive_text(struct resolver *resolver, char **text, size_t len, uin
 		return false;
 	*text = xrealloc(NULL, len, 1);
 	(*text)[0] = '\0';
-	return receive(resolver, *text, len, until) && (*text)[len - 1] == '\0';
+	if (!receive(resolver, *text, len, until) || (*text)[len - 1] != '\0')
+		return false;
+	copy_text(*text, len, *text, len);
+	return true;
 }
 
 static bool receive_symbols(struct resolver *resolver, struct symbol_list *list, size_t nr,

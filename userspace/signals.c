@@ -7,10 +7,17 @@
 
 static volatile sig_atomic_t stopped;
 static sigset_t caught;
+static bool passed_on; /* those that are caught: they stop nobody */
 
 static void stop(int signal)
 {
 	(void)signal;
+	stopped = 1;
+}
+
+/* As if one of them had come; for a handler. */
+void signals_stop(void)
+{
 	stopped = 1;
 }
 
@@ -35,9 +42,24 @@ void signals_catch(sigset_t *while_waiting)
 		sigaddset(&caught, ending[i]);
 	}
 	signal(SIGPIPE, SIG_IGN);
+	passed_on = false;
 	sigprocmask(SIG_BLOCK, &caught, while_waiting);
 	for (i = 0; i < ARRAY_SIZE(ending); i++)
 		sigdelset(while_waiting, ending[i]);
+}
+
+/* Instead, for who has blocked them, and has a handler that passes them on. */
+void signals_pass_on(const sigset_t *blocked)
+{
+	caught = *blocked;
+	passed_on = true;
+}
+
+/* Those that have come: a wait that finds something at once, or that is long, lets none in. */
+void signals_let_in(void)
+{
+	sigprocmask(SIG_UNBLOCK, &caught, NULL);
+	sigprocmask(SIG_BLOCK, &caught, NULL);
 }
 
 /* Whether one of them has come while they were kept out. */
@@ -45,6 +67,8 @@ bool signals_pending(void)
 {
 	sigset_t pending;
 
+	if (passed_on)
+		return false;
 	sigpending(&pending);
 	sigandset(&pending, &pending, &caught);
 	return !sigisemptyset(&pending);

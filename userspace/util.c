@@ -187,7 +187,7 @@ static bool is_control(const char *text, size_t len)
 
 /*
  * Copies a name that a process chose, of at most @len bytes and perhaps without
- * NUL: what a terminal or a reader of JSON would choke on becomes '?'.
+ * NUL: what a terminal or a reader of JSON would choke on becomes '?'. @to may be @from.
  */
 void copy_text(char *to, size_t room, const char *from, size_t len)
 {
@@ -203,7 +203,7 @@ void copy_text(char *to, size_t room, const char *from, size_t len)
 			at += step ? step : 1;
 			continue;
 		}
-		memcpy(to + n, from + at, step);
+		memmove(to + n, from + at, step);
 		n += step;
 		at += step;
 	}
