@@ -406,6 +406,8 @@ static int run_load(const char *file, int nr, char **parameters, bool json)
 	}
 	if (json) {
 		object = outcome(changed);
+		if (path)
+			copy_text(path, strlen(path) + 1, path, strlen(path));
 		json_add_text(object, "file", path);
 		json_print(object);
 	}

@@ -206,12 +206,17 @@ struct recording *recording_open(const char *path)
 	bool done;
 	int fd;
 
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* A FIFO's writer is not waited for. */
+	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0) {
 		complain("cannot open %s: %s", path, strerror(errno));
 		return NULL;
 	}
-	read_file = is_file(fd, path) ? find_reader(fd) : NULL;
+	if (!is_file(fd, path)) {
+		close(fd);
+		return NULL;
+	}
+	read_file = find_reader(fd);
 	if (!read_file) {
 		complain("%s is neither a trace.dat nor a perf.data of this kind of machine:\n"
 			 "  record with 'trace-cmd record -e bufftrack', or with\n"

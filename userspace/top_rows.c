@@ -39,8 +39,8 @@ static bool same_thing(const struct bufftrack_stat *a, const struct bufftrack_st
 }
 
 /*
- * What @stat was before, NULL where it was not there. Both readings are in the same
- * order: the search goes on where the one for the stat before it ended, at *@at.
+ * What @stat was before, NULL where it was not there. The search goes on
+ * where the one for the stat before it ended, at *@at: mostly the next one.
  */
 static const struct bufftrack_stat *find_before(const struct bufftrack_stat *table, size_t nr,
 						const struct bufftrack_stat *stat, size_t *at)

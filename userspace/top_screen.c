@@ -386,6 +386,9 @@ static bool sort_letter(struct screen *screen, int key)
 	return false;
 }
 
+/* A line beyond the last one; what is drawn next is the last one's page. */
+#define END (INT32_MAX / 2)
+
 static bool scrolled(int *first, int page, int key)
 {
 	switch (key) {
@@ -405,13 +408,15 @@ static bool scrolled(int *first, int page, int key)
 		*first = 0;
 		break;
 	case KEY_END:
-		*first = INT32_MAX;
+		*first = END;
 		break;
 	default:
 		return false;
 	}
 	if (*first < 0)
 		*first = 0;
+	if (*first > END)
+		*first = END;
 	return true;
 }
 
