@@ -86,18 +86,38 @@ bench-uml:
 	selftests/bench/uml
 
 ## install: the module (for KVER=), the tool, udev rule, group; DESTDIR= PREFIX=
+# udevd looks a rule's group up when it reads the rule, and drops one that is not there: the
+# group comes first. Where there is a DESTDIR it is left to that machine's systemd-sysusers.
 install: all
 	install -D -m 644 $(OUT)/bufftrack.ko \
 	  $(DESTDIR)/lib/modules/$(RELEASE)/updates/bufftrack.ko
-	install -D -m 644 packaging/udev/60-bufftrack.rules \
-	  $(DESTDIR)/usr/lib/udev/rules.d/60-bufftrack.rules
 	install -D -m 644 packaging/sysusers/bufftrack.conf \
 	  $(DESTDIR)/usr/lib/sysusers.d/bufftrack.conf
+	$(group)
+	install -D -m 644 packaging/udev/60-bufftrack.rules \
+	  $(DESTDIR)/usr/lib/udev/rules.d/60-bufftrack.rules
+	$(udev)
 	install -D -m 644 packaging/completions/bufftrack \
 	  $(DESTDIR)/usr/share/bash-completion/completions/bufftrack
 	$(MAKE) -C userspace O=$(BUILD)/user install
 	$(MAKE) -C userspace/lib O=$(BUILD)/user install
 	test -n "$(DESTDIR)" || depmod $(RELEASE)
+
+define group
+	@test -n "$(DESTDIR)" || getent group bufftrack >/dev/null || \
+	  systemd-sysusers bufftrack.conf 2>/dev/null || groupadd --system bufftrack || { \
+	  echo "bufftrack: there is no group bufftrack: only root may report;"; \
+	  echo "  make one, then 'make install' again"; } >&2
+endef
+
+# A rule that it read when there was no group is read again, the file being a new one; and a
+# device that is there already stays as it is until udevd is told to look at it.
+define udev
+	@test -n "$(DESTDIR)" || test ! -S /run/udev/control || \
+	  ! command -v udevadm >/dev/null || { udevadm control --reload && \
+	  udevadm trigger --subsystem-match=misc --sysname-match=bufftrack; } 2>/dev/null || \
+	  echo "bufftrack: udev did not take its rule: until a reboot only root may report" >&2
+endef
 
 ## dkms: register the source with DKMS, which builds it for each new kernel
 # DKMS installs the newest, by this name: without a tag it goes by the commit's time.
