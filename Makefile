@@ -85,20 +85,22 @@ bench-scale:
 bench-uml:
 	selftests/bench/uml
 
+# Where install puts what is not of userspace, and uninstall looks for it
+installed_module = $(DESTDIR)/lib/modules/$(RELEASE)/updates/bufftrack.ko
+installed_group = $(DESTDIR)/usr/lib/sysusers.d/bufftrack.conf
+installed_rule = $(DESTDIR)/usr/lib/udev/rules.d/60-bufftrack.rules
+installed_completion = $(DESTDIR)/usr/share/bash-completion/completions/bufftrack
+
 ## install: the module (for KVER=), the tool, udev rule, group; DESTDIR= PREFIX=
 # udevd looks a rule's group up when it reads the rule, and drops one that is not there: the
 # group comes first. Where there is a DESTDIR it is left to that machine's systemd-sysusers.
 install: all
-	install -D -m 644 $(OUT)/bufftrack.ko \
-	  $(DESTDIR)/lib/modules/$(RELEASE)/updates/bufftrack.ko
-	install -D -m 644 packaging/sysusers/bufftrack.conf \
-	  $(DESTDIR)/usr/lib/sysusers.d/bufftrack.conf
+	install -D -m 644 $(OUT)/bufftrack.ko $(installed_module)
+	install -D -m 644 packaging/sysusers/bufftrack.conf $(installed_group)
 	$(group)
-	install -D -m 644 packaging/udev/60-bufftrack.rules \
-	  $(DESTDIR)/usr/lib/udev/rules.d/60-bufftrack.rules
+	install -D -m 644 packaging/udev/60-bufftrack.rules $(installed_rule)
 	$(udev)
-	install -D -m 644 packaging/completions/bufftrack \
-	  $(DESTDIR)/usr/share/bash-completion/completions/bufftrack
+	install -D -m 644 packaging/completions/bufftrack $(installed_completion)
 	$(MAKE) -C userspace O=$(BUILD)/user install
 	$(MAKE) -C userspace/lib O=$(BUILD)/user install
 	test -n "$(DESTDIR)" || depmod $(RELEASE)
@@ -118,6 +120,15 @@ define udev
 	  udevadm trigger --subsystem-match=misc --sysname-match=bufftrack; } 2>/dev/null || \
 	  echo "bufftrack: udev did not take its rule: until a reboot only root may report" >&2
 endef
+
+## uninstall: takes away what install brought, by the same KVER= DESTDIR= PREFIX=; not the group
+# Somebody was made a member, and files may be the group's. That the rule is gone udevd sees
+# by itself; the kernel may be gone, too.
+uninstall:
+	rm -f $(installed_module) $(installed_group) $(installed_rule) $(installed_completion)
+	$(MAKE) -C userspace uninstall
+	$(MAKE) -C userspace/lib uninstall
+	test -n "$(DESTDIR)" || test ! -d /lib/modules/$(RELEASE) || depmod $(RELEASE)
 
 ## dkms: register the source with DKMS, which builds it for each new kernel
 # DKMS installs the newest, by this name: without a tag it goes by the commit's time.
