@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/wait.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -23,6 +24,7 @@ static const char usage[] =
 	"  burst DEVICE COUNT a buffer that is freed so many times too often\n"
 	"  churn DEVICE COUNT  clients, each with a double free\n"
 	"  visit DEVICE COUNT  clients, each with a free of what is not there\n"
+	"  users DEVICE COUNT  so many users, each with one of these\n"
 	"  history DEVICE     its tombstones, and how many were evicted\n"
 	"  name NAME          names the client\n"
 	"  label DEVICE NAME  names the device\n"
@@ -258,6 +260,26 @@ static void visit(uint64_t device, uint64_t count)
 	}
 }
 
+/* Whose ids begin at 32000 */
+static void users(uint64_t device, uint64_t count)
+{
+	int status = 0;
+	uint64_t i;
+
+	for (i = 0; i < count && !status; i++) {
+		if (fork() == 0) {
+			if (setuid((uid_t)(32000 + i)))
+				die("users");
+			visit(device, 1);
+			_exit(0);
+		}
+		if (wait(&status) < 0)
+			die("users");
+	}
+	if (status)
+		exit(1);
+}
+
 static void history(uint64_t device)
 {
 	struct bufftrack_stat stat = {
@@ -346,6 +368,10 @@ int main(int argc, char **argv)
 			uint64_t device = number();
 
 			visit(device, number());
+		} else if (!strcmp(command, "users")) {
+			uint64_t device = number();
+
+			users(device, number());
 		} else if (!strcmp(command, "history")) {
 			history(number());
 		} else if (!strcmp(command, "name")) {

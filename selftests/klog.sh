@@ -22,7 +22,7 @@ lines()	# PATTERN
 	log | grep -c "$1"
 }
 
-begin 22
+begin 23
 check "log_limit is 5" same 5 "$limit"
 
 mark
@@ -67,10 +67,13 @@ check "nine by a key's user, five lines" same 5 "$(lines ' buffer=0x19 ')"
 bad 0x19 9
 check "and five by the next one, in a life of his own" same 10 "$(lines ' buffer=0x19 ')"
 mark
+btctl users 0x4c0003 100
+check "a hundred users have a line each" same 100 "$(lines ' device=0x4c0003 ')"
+mark
 # A hundred in five seconds, however long it takes; of one who leaves nothing behind
 SECONDS=0
 setpriv --reuid 31002 --clear-groups btctl visit 0x4c0002 3000
-check "who comes and goes again and again is no flood" between 100 "$(lines ' device=0x4c0002 ')" \
+check "who comes and goes again and again is no flood" between 90 "$(lines ' device=0x4c0002 ')" \
 	$((100 * (SECONDS / 5 + 2)))
 check "nor does it take another user's lines" same 2 "$(mark; bad 0x1a 2; lines ' buffer=0x1a ')"
 chmod 600 /dev/bufftrack
