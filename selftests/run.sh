@@ -7,6 +7,16 @@
 command -v bufftrack >/dev/null || skip_all "the tool is not on PATH"
 command -v objcopy >/dev/null || skip_all "no objcopy"
 
+# Waits for it, for a minute
+appears()	# PATTERN FILE
+{
+	local i
+	for ((i = 0; i < 600; i++)); do
+		! grep -q "$1" "$2" || break
+		sleep 0.1
+	done
+}
+
 # Runs the command, $under what is said; what is reported is in $tmp/report
 under=()
 run()	# OPTION... -- COMMAND...
@@ -72,63 +82,41 @@ text_frames()	# FILE
 # COMMAND was done
 watch_after()	# VICTIM COMMAND...
 {
-	local victim=$1 watcher i
+	local victim=$1 watcher
 	shift
-	: >"$tmp/err"
-	bufftrack watch --json --timeout 60 --count 1 >"$tmp/watch" 2>"$tmp/err" &
-	watcher=$!
-	for ((i = 0; i < 600; i++)); do
-		! grep -q watching "$tmp/err" || break
-		sleep 0.1
-	done
-	kill -STOP $watcher
+	watch_into "$tmp/watch" --timeout 60 --count 1
+	kill -STOP "$watcher"
 	"$victim" double >"$tmp/out"
 	"$@"
-	kill -CONT $watcher
-	wait $watcher
+	kill -CONT "$watcher"
+	wait "$watcher"
 }
 
 # A watch that has read the victim's file, which then is emptied where it is
 cut_between()	# VICTIM
 {
-	local watcher i status=0
-	bufftrack watch --json --timeout 60 --count 2 >"$tmp/watch" 2>"$tmp/err" &
-	watcher=$!
-	for ((i = 0; i < 600; i++)); do
-		! grep -q watching "$tmp/err" || break
-		sleep 0.1
-	done
+	local watcher status=0
+	watch_into "$tmp/watch" --timeout 60 --count 2
 	"$1" double >"$tmp/out"
-	for ((i = 0; i < 600; i++)); do
-		! grep -q double_free "$tmp/watch" || break
-		sleep 0.1
-	done
-	kill -STOP $watcher
+	appears double_free "$tmp/watch"
+	kill -STOP "$watcher"
 	"$1" double >"$tmp/out"
 	: >"$1"
-	kill -CONT $watcher
-	wait $watcher || status=$?
+	kill -CONT "$watcher"
+	wait "$watcher" || status=$?
 	same 0 $status && json "$tmp/watch" 'map(.offender.stack[0].symbol != null)' '[true,false]'
 }
 
 # A watch that has read a file without a build id, which another one takes the place of
 replaced_between()	# VICTIM OTHER
 {
-	local watcher i status=0
-	bufftrack watch --json --timeout 60 --count 2 >"$tmp/watch" 2>"$tmp/err" &
-	watcher=$!
-	for ((i = 0; i < 600; i++)); do
-		! grep -q watching "$tmp/err" || break
-		sleep 0.1
-	done
+	local watcher status=0
+	watch_into "$tmp/watch" --timeout 60 --count 2
 	"$1" double >"$tmp/out"
-	for ((i = 0; i < 600; i++)); do
-		! grep -q double_free "$tmp/watch" || break
-		sleep 0.1
-	done
+	appears double_free "$tmp/watch"
 	mv "$2" "$1"
 	"$1" double >"$tmp/out"
-	wait $watcher || status=$?
+	wait "$watcher" || status=$?
 	same 0 $status && json "$tmp/watch" 'map(.offender.stack[0].symbol != null)' '[false,true]'
 }
 
@@ -141,14 +129,10 @@ frame()	# FILE EXPRESSION
 # A run whose command waits, and what is done meanwhile; leaves $status
 meanwhile()	# COMMAND...
 {
-	local i
 	: >"$tmp/out"
 	bufftrack run --json --output "$tmp/report" -- victim sleep >"$tmp/out" 2>"$tmp/err" &
 	runner=$!
-	for ((i = 0; i < 600; i++)); do
-		! grep -q ready "$tmp/out" || break
-		sleep 0.1
-	done
+	appears ready "$tmp/out"
 	"$@" >/dev/null
 	kill -USR1 $runner
 	wait $runner
@@ -159,7 +143,7 @@ meanwhile()	# COMMAND...
 # a signal before it gives the server up
 ends_early()
 {
-	local i status=0
+	local status=0
 	: >"$tmp/asked"
 	python3 - >"$tmp/asked" <<-'END' &
 		import socket
@@ -170,17 +154,11 @@ ends_early()
 		held += [server.accept() for _ in range(100)]
 	END
 	server=$!
-	for ((i = 0; i < 600; i++)); do
-		! grep -q listens "$tmp/asked" || break
-		sleep 0.1
-	done
+	appears listens "$tmp/asked"
 	DEBUGINFOD_URLS=http://127.0.0.1:8003/ XDG_CACHE_HOME=$tmp HOME=$tmp \
 		bufftrack run --output "$tmp/report" -- "$tmp/apart/victim" double >"$tmp/out" 2>"$tmp/err" &
 	runner=$!
-	for ((i = 0; i < 600; i++)); do
-		! grep -q asked "$tmp/asked" || break
-		sleep 0.1
-	done
+	appears asked "$tmp/asked"
 	sleep 1
 	kill -TERM $runner
 	SECONDS=0
