@@ -329,6 +329,29 @@ static void reset(uint64_t device)
 		die("RESET");
 }
 
+/* Of the words that take a device and a number */
+static int do_many(const char *command)
+{
+	static const struct {
+		const char *name;
+		void (*run)(uint64_t device, uint64_t count);
+	} words[] = {
+		{ "fill", fill },   { "bury", bury },	{ "burst", burst },
+		{ "churn", churn }, { "visit", visit }, { "users", users },
+	};
+	uint64_t device;
+	size_t i;
+
+	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (strcmp(command, words[i].name))
+			continue;
+		device = number();
+		words[i].run(device, number());
+		return 1;
+	}
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *command;
@@ -344,34 +367,12 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	while (*args) {
 		command = word();
+		if (do_many(command))
+			continue;
 		if (!strcmp(command, "alloc")) {
 			op(BUFFTRACK_IOC_ALLOC);
 		} else if (!strcmp(command, "free")) {
 			op(BUFFTRACK_IOC_FREE);
-		} else if (!strcmp(command, "fill")) {
-			uint64_t device = number();
-
-			fill(device, number());
-		} else if (!strcmp(command, "bury")) {
-			uint64_t device = number();
-
-			bury(device, number());
-		} else if (!strcmp(command, "burst")) {
-			uint64_t device = number();
-
-			burst(device, number());
-		} else if (!strcmp(command, "churn")) {
-			uint64_t device = number();
-
-			churn(device, number());
-		} else if (!strcmp(command, "visit")) {
-			uint64_t device = number();
-
-			visit(device, number());
-		} else if (!strcmp(command, "users")) {
-			uint64_t device = number();
-
-			users(device, number());
 		} else if (!strcmp(command, "history")) {
 			history(number());
 		} else if (!strcmp(command, "name")) {

@@ -262,7 +262,7 @@ fi
 mkfifo "$tmp/hold"
 btctl alloc 82 1 0x100 4096 wait <"$tmp/hold" >"$tmp/held" &
 exec 7>"$tmp/hold"
-until grep -q ready "$tmp/held"; do sleep 0.1; done
+appears ready "$tmp/held"
 run --json -- btctl alloc 82 1 0x100 4096
 exec 7>&-
 check "what another has begun is no peak of ours" json "$tmp/report" \
