@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "command.h"
-#include "util.h"
+#include "cmd/command.h"
+#include "util/util.h"
 
 static const struct command *const commands[] = {
 	&cmd_load, &cmd_unload, &cmd_status, &cmd_list, &cmd_watch,

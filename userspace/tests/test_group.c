@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "event.h"
-#include "group.h"
-#include "report.h"
-#include "stack.h"
-#include "util.h"
+#include "event/event.h"
+#include "report/group.h"
+#include "report/report.h"
+#include "symbol/stack.h"
+#include "util/util.h"
 
 #define SECOND GROUP_TELL_NS
 

@@ -9,9 +9,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "perf_data.h"
-#include "recording.h"
-#include "util.h"
+#include "source/perf_data.h"
+#include "source/recording.h"
+#include "util/util.h"
 
 #define ROOM 16384
 #define ALLOC_TYPE 1001

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "replay_parse.h"
-#include "util.h"
+#include "source/replay_parse.h"
+#include "util/util.h"
 
 static const struct {
 	const char *name;

@@ -14,10 +14,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "resolver.h"
-#include "signals.h"
-#include "symbols.h"
-#include "util.h"
+#include "symbol/resolver.h"
+#include "util/signals.h"
+#include "symbol/symbols.h"
+#include "util/util.h"
 
 #define SECONDS 60
 /* How long a frame may take, where that is what is tested. */

@@ -5,8 +5,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "signals.h"
-#include "util.h"
+#include "util/signals.h"
+#include "util/util.h"
 
 static unsigned int tests, failed;
 

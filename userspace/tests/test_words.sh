@@ -35,7 +35,7 @@ valued()
 taken()	# COMMAND
 {
 	sed -nE "s/^\t+\{ \"([a-z-]+)\", (no|required)_argument, NULL, '(.)' \},$/-\3 --\1 \2/p" \
-		"cmd_$(of "$1").c" | sed 's/ no$//; s/ required$/ VALUE/' | valued
+		"cmd/$(of "$1").c" | sed 's/ no$//; s/ required$/ VALUE/' | valued
 }
 
 helped()	# COMMAND

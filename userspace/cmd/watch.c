@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: GPL-2.0
+/* watch: reports as they happen. */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/command.h"
+#include "event/event.h"
+#include "report/group.h"
+#include "abi/labels.h"
+#include "report/report.h"
+#include "util/signals.h"
+#include "symbol/stack.h"
+#include "source/trace.h"
+#include "util/util.h"
+
+#define DEFAULT_BUFFER_KB 1024
+/* The longest wait: the module is looked for this often. */
+#define TICK_MS 1000
+
+struct watch {
+	struct report_style style;
+	struct trace *trace;
+	struct groups *groups; /* NULL where each event is told whole */
+	bool all;
+	bool json;
+	bool no_group;
+	bool quiet;
+	bool by_pid;
+	bool by_device;
+	uint64_t pid;
+	uint64_t device;
+	uint64_t count; /* 0 for no end */
+	uint64_t timeout_ns; /* 0 for none */
+	uint64_t buffer_kb;
+	uint64_t told;
+	uint64_t lost_told;
+};
+
+static bool wanted(const struct watch *watch, const struct event *event)
+{
+	if (event_is_ordinary(event->name) && !watch->all)
+		return false;
+	/* Our own look at the labels is no news. */
+	if (!event_has_key(event) && event->kind != EVENT_RESET &&
+	    event->by.pid == (uint32_t)getpid())
+		return false;
+	if (watch->by_pid && event->by.pid != watch->pid)
+		return false;
+	if (!watch->by_device)
+		return true;
+	return (event_has_key(event) || event->kind == EVENT_RESET) &&
+	       event->device == watch->device;
+}
+
+static void tell_lost(struct watch *watch, uint64_t lost)
+{
+	if (lost == watch->lost_told)
+		return;
+	if (watch->json)
+		report_lost_json(lost);
+	else
+		printf("BUFFTRACK: %" PRIu64 " event%s lost, %" PRIu64
+		       " in all; --buffer-size makes more room\n",
+		       lost - watch->lost_told, lost - watch->lost_told == 1 ? "" : "s", lost);
+	watch->lost_told = lost;
+}
+
+static bool finished(const struct watch *watch)
+{
+	return watch->count && watch->told >= watch->count;
+}
+
+static void tell(struct watch *watch, const struct event *event)
+{
+	uint64_t lost = trace_lost(watch->trace);
+
+	watch->told++;
+	if (watch->json) {
+		report_json(&watch->style, event, lost);
+		watch->lost_told = lost;
+	} else {
+		tell_lost(watch, lost);
+		if (watch->groups && !groups_take(watch->groups, event, monotonic_ns()))
+			return;
+		report_text(&watch->style, event, lost);
+	}
+	fflush(stdout);
+}
+
+/* Tells the events that are there. Returns false where they cannot be written. */
+static bool tell_events(struct watch *watch, bool flush, uint64_t until)
+{
+	struct event event;
+
+	while (!finished(watch) && trace_next(watch->trace, flush, &event)) {
+		if (wanted(watch, &event))
+			tell(watch, &event);
+		if (ferror(stdout))
+			return false;
+		/* A flood of events has no end of its own. */
+		if (event.by.time > until || (!flush && signals_pending()))
+			break;
+	}
+	tell_lost(watch, trace_lost(watch->trace));
+	if (watch->groups)
+		groups_tell_due(watch->groups, monotonic_ns());
+	return !fflush(stdout);
+}
+
+static void end_groups(struct watch *watch)
+{
+	if (watch->groups)
+		groups_end(watch->groups);
+}
+
+static void say(const struct watch *watch, const char *what)
+{
+	if (!watch->quiet)
+		complain("%s", what);
+}
+
+/* Returns false where the module came back and cannot be watched. */
+static bool follow_module(struct watch *watch)
+{
+	switch (trace_refresh(watch->trace)) {
+	case TRACE_SAME:
+		return true;
+	case TRACE_GONE:
+		tell_events(watch, true, UINT64_MAX);
+		end_groups(watch);
+		/* The next one numbers them anew. */
+		stacks_forget(watch->style.stacks);
+		labels_forget(watch->style.labels);
+		say(watch, "the module was unloaded; waiting for it");
+		return true;
+	case TRACE_BACK:
+		say(watch, "watching");
+		return true;
+	case TRACE_FAILED:
+		break;
+	}
+	return false;
+}
+
+/* How long to wait until the time is up, or the next look for the module. */
+static int wait_ms(uint64_t until)
+{
+	uint64_t now = monotonic_ns();
+
+	if (now >= until)
+		return 0;
+	if (until - now > TICK_MS * 1000000ULL)
+		return TICK_MS;
+	return (int)((until - now + 999999) / 1000000);
+}
+
+/* What it comes to where the output cannot be written: its reader may be gone. */
+static int output_failed(void)
+{
+	if (errno == EPIPE)
+		return EXIT_OK;
+	complain("cannot write the output: %s", strerror(errno));
+	return EXIT_ERROR;
+}
+
+static int watch_events(struct watch *watch, const sigset_t *signals)
+{
+	uint64_t until = UINT64_MAX;
+
+	if (watch->timeout_ns)
+		until = monotonic_ns() + watch->timeout_ns;
+	say(watch, "watching");
+	while (!signals_stopped() && !finished(watch) && monotonic_ns() < until) {
+		if (!trace_wait(watch->trace, wait_ms(until), signals, STDOUT_FILENO))
+			return EXIT_OK;
+		if (!tell_events(watch, false, until))
+			return output_failed();
+		if (!follow_module(watch))
+			return EXIT_ERROR;
+	}
+	trace_stop(watch->trace);
+	if (!tell_events(watch, true, monotonic_ns()))
+		return output_failed();
+	end_groups(watch);
+	return fflush(stdout) ? output_failed() : EXIT_OK;
+}
+
+static int run_watch(struct watch *watch)
+{
+	sigset_t signals;
+	int ret;
+
+	signals_catch(&signals);
+	watch->trace = trace_create(watch->all, false, watch->buffer_kb);
+	if (!watch->trace)
+		return EXIT_ERROR;
+	watch->style.labels = labels_new();
+	watch->style.stacks = stacks_new();
+	watch->style.colour = report_wants_colour(stdout);
+	if (!watch->json && !watch->no_group)
+		watch->groups = groups_new(&watch->style);
+	ret = watch_events(watch, &signals);
+	/* What could not be written has been dealt with. */
+	clearerr(stdout);
+	groups_free(watch->groups);
+	labels_free(watch->style.labels);
+	stacks_free(watch->style.stacks);
+	trace_destroy(watch->trace);
+	return ret;
+}
+
+static bool set_number(const char *option, const char *text, uint64_t *value)
+{
+	if (parse_number(text, value))
+		return true;
+	complain("not a number for --%s: %s", option, text);
+	return false;
+}
+
+static int watch_main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "all", no_argument, NULL, 'a' },
+		{ "buffer-size", required_argument, NULL, 'b' },
+		{ "count", required_argument, NULL, 'c' },
+		{ "device", required_argument, NULL, 'd' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "no-group", no_argument, NULL, 'G' },
+		{ "pid", required_argument, NULL, 'p' },
+		{ "quiet", no_argument, NULL, 'q' },
+		{ "timeout", required_argument, NULL, 't' },
+		{ 0 },
+	};
+	struct watch watch = { .buffer_kb = DEFAULT_BUFFER_KB };
+	bool fits = true;
+	int option;
+
+	while ((option = getopt_long(argc, argv, "ab:c:d:Ghjp:qt:", options, NULL)) != -1) {
+		switch (option) {
+		case 'a':
+			watch.all = true;
+			break;
+		case 'b':
+			fits &= set_number("buffer-size", optarg, &watch.buffer_kb);
+			break;
+		case 'c':
+			fits &= set_number("count", optarg, &watch.count);
+			break;
+		case 'd':
+			fits &= set_number("device", optarg, &watch.device);
+			watch.by_device = true;
+			break;
+		case 'G':
+			watch.no_group = true;
+			break;
+		case 'h':
+			return command_help(&cmd_watch);
+		case 'j':
+			watch.json = true;
+			break;
+		case 'p':
+			fits &= set_number("pid", optarg, &watch.pid);
+			watch.by_pid = true;
+			break;
+		case 'q':
+			watch.quiet = true;
+			break;
+		case 't':
+			if (parse_duration(optarg, &watch.timeout_ns) && watch.timeout_ns)
+				break;
+			complain("not a duration for --timeout: %s", optarg);
+			fits = false;
+			break;
+		default:
+			return command_misused(&cmd_watch);
+		}
+	}
+	if (optind < argc) {
+		complain("watch takes no argument: %s", argv[optind]);
+		fits = false;
+	}
+	if (fits && !watch.buffer_kb) {
+		complain("--buffer-size has to be at least 1 (KB a CPU)");
+		fits = false;
+	}
+	return fits ? run_watch(&watch) : command_misused(&cmd_watch);
+}
+
+const struct command cmd_watch = {
+	.name = "watch",
+	.help = "report bad frees and leaks as they happen",
+	.usage = "Usage: bufftrack watch [OPTION...]\n"
+		 "Reports bad verdicts and leaks of all processes as they happen, until it is\n"
+		 "interrupted. Says \"watching\" on stderr once it is ready. Needs root.\n"
+		 "\n"
+		 "Options:\n"
+		 "  -a, --all               every event: each alloc, free, open, close, reset\n"
+		 "  -b, --buffer-size KB    room for events not yet read, a CPU (1024)\n"
+		 "  -c, --count N           end after N events, whole or in a count; 0: never\n"
+		 "  -d, --device ID         events of one device only\n"
+		 "  -G, --no-group          tell each bad free whole; otherwise those after the\n"
+		 "                          fifth from the same two stacks are counted\n"
+		 "  -h, --help              this text\n"
+		 "  -j, --json              one JSON object a line\n"
+		 "  -p, --pid PID           events that process PID caused only\n"
+		 "  -q, --quiet             do not say \"watching\"\n"
+		 "  -t, --timeout DURATION  end after that time (10s, 5m; seconds if plain)\n"
+		 "\n"
+		 "Examples:\n"
+		 "  sudo bufftrack watch\n"
+		 "  sudo bufftrack watch --json --count 1 | jq .offender\n"
+		 "  sudo bufftrack watch --all --json >run.jsonl\n",
+	.run = watch_main,
+};
