@@ -47,11 +47,11 @@ picture:
 
 ## check: every test, in VMs; installs what it needs (MINUTES=N: begin none after that)
 check:
-	selftests/check $(if $(MINUTES),--minutes $(MINUTES))
+	selftests/host/check $(if $(MINUTES),--minutes $(MINUTES))
 
 ## check-all: the same on every kernel there is: kcsan, 7.2 and arm64 too
 check-all:
-	selftests/check --all --table
+	selftests/host/check --all --table
 
 ## mutate: faults put into the module on purpose, each of which the tests must catch
 mutate:
@@ -63,11 +63,11 @@ fuzz:
 
 ## coverage: lines and branches of the module that the tests meet; build/coverage/index.html
 coverage:
-	selftests/coverage
+	selftests/host/coverage
 
 ## lint: every static check; installs what it needs
 lint:
-	selftests/lint
+	selftests/host/lint
 
 ## bench: instructions an ALLOC or a FREE takes, and its peers; build/bench.json
 bench:

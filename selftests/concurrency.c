@@ -671,7 +671,7 @@ TEST_F(concurrency, walks_past_the_evicted)
 TEST_F(concurrency, exit_with_many_holds)
 {
 	struct bufftrack_op op, *ops = calloc(BATCH, sizeof(*ops));
-	/* KASAN makes each last a millisecond: there, selftests/check asks for fewer. */
+	/* KASAN makes each last a millisecond: there, selftests/host/check asks for fewer. */
 	const char *wanted = getenv("BUFFTRACK_HOLDS");
 	__u64 holds = wanted ? strtoull(wanted, NULL, 0) :
 		      sizeof(long) == 8 ? 1000000 : 100000;

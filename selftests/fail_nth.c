@@ -5,7 +5,7 @@
  * state has to be as before, and the same call has to do what it does undisturbed.
  *
  * What leaks is found by kmemleak (selftests/vm/run), by the module's caches when it is
- * unloaded (selftests/guest), and here: a device has to go with its clients.
+ * unloaded (selftests/host/guest), and here: a device has to go with its clients.
  */
 #include <linux/securebits.h>
 #include <sched.h>

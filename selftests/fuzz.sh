@@ -19,7 +19,7 @@ told()	# NAME COMMAND...
 
 replay()
 {
-	fuzz --replay "$tmp"/corpus/*
+	fuzzer --replay "$tmp"/corpus/*
 }
 
 # Each call's answer, of the programs in which no two tasks race
@@ -27,7 +27,7 @@ answers()	# FILE
 {
 	local alone
 	mapfile -t alone < <(grep -LE '^(threads|fork) ' "$tmp"/corpus/*)
-	fuzz --replay --verbose "${alone[@]}" 2>"$1"
+	fuzzer --replay --verbose "${alone[@]}" 2>"$1"
 }
 
 same_again()
@@ -43,10 +43,12 @@ if [[ -e /sys/kernel/debug/kcov && -e $kcov ]]; then
 	guided=1
 fi
 mkdir "$tmp/corpus"
-cp "$here"/corpus/* "$tmp/corpus/"
+for corpus in "$here/corpus" "$here/fuzz/corpus"; do
+	[[ ! -d $corpus ]] || cp "$corpus"/* "$tmp/corpus/"
+done
 told "the corpus" replay
 check "it is answered the same again" same_again
-told "new programs" fuzz --seed "$seed" --executions "$executions" --corpus "$tmp/corpus"
+told "new programs" fuzzer --seed "$seed" --executions "$executions" --corpus "$tmp/corpus"
 if [[ $guided ]]; then
 	mv "$tmp/said" "$tmp/fuzzed"
 	check "guided by KCOV: it has met edges" grep -q "edges [1-9]" "$tmp/fuzzed"

@@ -36,7 +36,7 @@ static int load(int module)
 	return syscall(SYS_finit_module, module, "", 0) ? -errno : 0;
 }
 
-/* The module's file, as selftests/guest loads it */
+/* The module's file, as selftests/host/guest loads it */
 static int open_module(char *path, size_t size)
 {
 	const char *dir = getenv("BUFFTRACK_MODULE_DIR");

@@ -26,8 +26,8 @@ static int journal = -1;
 static bool guided;
 
 static const char help[] =
-	"Usage: fuzz [OPTION...]\n"
-	"       fuzz --replay FILE...\n"
+	"Usage: fuzzer [OPTION...]\n"
+	"       fuzzer --replay FILE...\n"
 	"Runs programs of commands to /dev/bufftrack, alone with it and as root. With\n"
 	"KCOV, and a module that is built for it (make module VARIANT=kcov), it keeps\n"
 	"and changes those that reach something new; without, they are random.\n"
@@ -51,9 +51,9 @@ static const char help[] =
 	"program is on stderr. What the kernel's log says is for the caller to read.\n"
 	"\n"
 	"Examples:\n"
-	"  fuzz --seconds 600 --corpus selftests/fuzz/corpus\n"
-	"  fuzz --seed 7 --executions 1000\n"
-	"  fuzz --replay selftests/fuzz/corpus/*\n";
+	"  fuzzer --seconds 600 --corpus selftests/fuzz/corpus\n"
+	"  fuzzer --seed 7 --executions 1000\n"
+	"  fuzzer --replay selftests/fuzz/corpus/*\n";
 
 void die(const char *format, ...)
 {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# Reads what selftests/guest printed in one VM or more (-v name= before each
+# Reads what selftests/host/guest printed in one VM or more (-v name= before each
 # file); prints each failed test with its output, each skipped one with its
 # reason, and last how many there were, by file and in all (-v table=1: before
 # that by program and file, as passed/failed/skipped). Exit status 1 where one

@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: GPL-2.0
 # The tool's JSON has every key that was promised, and none that its pages do not name;
 # what the options choose and sort; colour on a terminal only.
-# shellcheck source-path=SCRIPTDIR source=common.sh
+# shellcheck source-path=SCRIPTDIR source=../common.sh
 . "$(dirname "$(readlink -f "$0")")/common.sh"
 
 for program in bufftrack jq trace-cmd script; do
 	command -v $program >/dev/null || skip_all "no $program"
 done
-for man in "$here/../../../userspace/man" "$here/../userspace/man" ""; do
+for man in "$here/../../../userspace/man" "$here/../../userspace/man" ""; do
 	[[ ! -e $man/bufftrack-watch.1 ]] || break
 done
 [[ $man ]] || skip_all "the pages are not here"

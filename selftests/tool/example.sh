@@ -3,7 +3,7 @@
 # The C++ example's bad free, by its three stacks: as it happens, when the process
 # is gone, from a stripped program with its debug file apart, on a server too, and
 # without one. What is wanted stands in the example's source: "// at FUNCTION, WHICH".
-# shellcheck source-path=SCRIPTDIR source=common.sh
+# shellcheck source-path=SCRIPTDIR source=../common.sh
 . "$(dirname "$(readlink -f "$0")")/common.sh"
 
 command -v bufftrack >/dev/null || skip_all "the tool is not on PATH"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # Every example of every --help, as it stands there; and what a command says to do where
 # it cannot: the module is not loaded, there is no permission, there is no tracefs.
-# shellcheck source-path=SCRIPTDIR source=common.sh
+# shellcheck source-path=SCRIPTDIR source=../common.sh
 . "$(dirname "$(readlink -f "$0")")/common.sh"
 
 for program in bufftrack jq trace-cmd perf gdb python3 script setpriv; do

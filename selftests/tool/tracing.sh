@@ -3,7 +3,7 @@
 # Every command of bufftrack-tracing(7), as it stands there: each example is taken from
 # the page, run in a shell, stopped by Ctrl-C where it goes on until then, and what it
 # printed must say what was done meanwhile.
-# shellcheck source-path=SCRIPTDIR source=common.sh
+# shellcheck source-path=SCRIPTDIR source=../common.sh
 . "$(dirname "$(readlink -f "$0")")/common.sh"
 
 for program in perf trace-cmd bpftrace; do
@@ -12,7 +12,7 @@ done
 [[ -e $tracing/events/bufftrack/bufftrack_alloc/hist ]] || skip_all "no histogram triggers"
 
 page=$here/bufftrack-tracing.7
-[[ -e $page ]] || page=$here/../userspace/man/bufftrack-tracing.7
+[[ -e $page ]] || page=$here/../../userspace/man/bufftrack-tracing.7
 
 # The examples, each in a file of its own, without troff's escapes
 awk -v dir="$tmp" '/^\.EX$/ { file = sprintf("%s/%02d.sh", dir, ++nr); next }

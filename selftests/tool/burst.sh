@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # 100,000 bad frees in a burst: each is told, counted, or said to be lost.
-# shellcheck source-path=SCRIPTDIR source=common.sh
+# shellcheck source-path=SCRIPTDIR source=../common.sh
 . "$(dirname "$(readlink -f "$0")")/common.sh"
 
 command -v bufftrack >/dev/null || skip_all "the tool is not on PATH"
 
-# On a kernel that takes ten times as long, selftests/check asks for fewer.
+# On a kernel that takes ten times as long, selftests/host/check asks for fewer.
 all=${BUFFTRACK_BURST:-100000}
 each=$((all / 2))
 # Where there is room for all, none may be lost; but where KCSAN delays the kernel amid what

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # bufftrack top: its figures, as text and JSON, and its screen, on a terminal that
 # tmux emulates.
-# shellcheck source-path=SCRIPTDIR source=common.sh
+# shellcheck source-path=SCRIPTDIR source=../common.sh
 . "$(dirname "$(readlink -f "$0")")/common.sh"
 
 command -v bufftrack >/dev/null || skip_all "the tool is not on PATH"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # bufftrack report: what trace-cmd and perf have recorded, against what watch and
 # replay have said of the same run.
-# shellcheck source-path=SCRIPTDIR source=common.sh
+# shellcheck source-path=SCRIPTDIR source=../common.sh
 . "$(dirname "$(readlink -f "$0")")/common.sh"
 
 for program in bufftrack perf trace-cmd jq python3; do
