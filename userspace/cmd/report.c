@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "ledger/balance.h"
+#include "ledger/clock.h"
 #include "cmd/command.h"
 #include "event/event.h"
 #include "util/json.h"
@@ -76,7 +77,7 @@ static void find_clock(struct report *report)
 	if (report->facts.clock == RECORDING_CLOCK_MONOTONIC)
 		return;
 	report->translate = report->facts.clock == RECORDING_CLOCK_UNKNOWN &&
-			    ledger_clock(report->ledger, 0, &offset);
+			    clock_offset(ledger_clock(report->ledger), 0, &offset);
 	if (report->translate)
 		return;
 	report->style.own_clock = true;
@@ -137,7 +138,7 @@ static bool tell_events(struct report *report, struct perfetto *perfetto)
 	}
 	while (!ferror(stdout) && recording_next(recording, &recorded)) {
 		if (report->translate &&
-		    ledger_clock(report->ledger, recorded.event.by.time, &offset))
+		    clock_offset(ledger_clock(report->ledger), recorded.event.by.time, &offset))
 			recorded.event.by.time -= (uint64_t)offset;
 		if (perfetto) {
 			ledger_take(ledger, &recorded.event);

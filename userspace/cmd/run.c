@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <search.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 
 #include "cmd/command.h"
 #include "event/event.h"
+#include "ledger/lives.h"
 #include "report/group.h"
 #include "util/json.h"
 #include "abi/labels.h"
@@ -48,22 +48,8 @@ struct numbers {
 	size_t room;
 };
 
-/* A life that the command has begun. */
-struct life {
-	uint64_t generation;
-	uint64_t device;
-	uint64_t size;
-	uint32_t space;
-};
-
-/* What was done in one space of a device. */
+/* What a space was called while the command had clients there. */
 struct place {
-	uint64_t device;
-	uint32_t space;
-	uint64_t bytes;
-	uint64_t peak_bytes;
-	uint64_t allocs;
-	uint64_t frees;
 	char device_label[BUFFTRACK_NAME_LEN];
 	char space_label[BUFFTRACK_NAME_LEN];
 };
@@ -90,8 +76,8 @@ struct run {
 
 	struct numbers tasks; /* that descend from the command */
 	struct numbers clients; /* that these have opened */
-	void *lives; /* a tree of struct life, by generation */
-	struct place *places;
+	struct lives lives; /* that the command has begun */
+	struct place *places; /* of each of their spaces */
 	size_t nr_places;
 	uint64_t allocs;
 	uint64_t frees;
@@ -158,95 +144,45 @@ static void remove_number(struct numbers *numbers, uint64_t value)
 
 /* ---- the balance ---------------------------------------------------------- */
 
-static struct place *find_place(struct run *run, uint64_t device, uint32_t space)
+/* The labels go with the command's clients. */
+static void note_labels(struct run *run, struct place *place, const struct lives_space *space)
 {
 	struct labels *labels = run->style.labels;
-	struct place *place;
 	const char *label;
-	size_t i;
 
-	for (i = 0; i < run->nr_places; i++)
-		if (run->places[i].device == device && run->places[i].space == space)
-			return &run->places[i];
-	run->places = xrealloc(run->places, run->nr_places + 1, sizeof(*run->places));
-	place = &run->places[run->nr_places++];
-	*place = (struct place){ .device = device, .space = space };
-	/* They go with the command's clients. */
-	label = labels_device(labels, device);
+	*place = (struct place){ 0 };
+	label = labels_device(labels, space->device);
 	if (label)
 		snprintf(place->device_label, sizeof(place->device_label), "%s", label);
-	label = labels_space(labels, device, space);
+	label = labels_space(labels, space->device, space->space);
 	if (label)
 		snprintf(place->space_label, sizeof(place->space_label), "%s", label);
-	return place;
 }
 
-static int compare_lives(const void *first, const void *second)
+/* What the command does in the space of @event. */
+static struct lives_space *space_of(struct run *run, const struct event *event)
 {
-	const struct life *a = first, *b = second;
+	struct lives_space *space = lives_space(&run->lives, event->device, event->space);
 
-	return compare_numbers(a->generation, b->generation);
-}
-
-static void begin_life(struct run *run, struct place *place, const struct event *event)
-{
-	struct life *life = xrealloc(NULL, 1, sizeof(*life));
-	struct life **known;
-
-	*life = (struct life){
-		.generation = event->generation,
-		.device = event->device,
-		.space = event->space,
-		.size = event->size,
-	};
-	known = tsearch(life, &run->lives, compare_lives);
-	if (!known || *known != life) {
-		free(life);
-		return;
+	if (run->nr_places < run->lives.nr_spaces) {
+		run->places = xrealloc(run->places, run->nr_places + 1, sizeof(*run->places));
+		note_labels(run, &run->places[run->nr_places++], space);
 	}
-	place->bytes += life->size;
-	if (place->bytes > place->peak_bytes)
-		place->peak_bytes = place->bytes;
+	return space;
 }
 
-static void end_life(struct run *run, uint64_t generation)
+static void take_alloc(struct run *run, const struct event *event)
 {
-	struct life wanted = { .generation = generation };
-	struct life **known = tfind(&wanted, &run->lives, compare_lives);
-	struct life *life;
-
-	if (!known)
-		return;
-	life = *known;
-	tdelete(life, &run->lives, compare_lives);
-	find_place(run, life->device, life->space)->bytes -= life->size;
-	free(life);
-}
-
-struct device_lives {
-	uint64_t device;
-	struct numbers generations;
-};
-
-static void note_life(const void *node, VISIT visit, void *arg)
-{
-	const struct life *life = *(const struct life *const *)node;
-	struct device_lives *lives = arg;
-
-	if ((visit == postorder || visit == leaf) && life->device == lives->device)
-		add_number(&lives->generations, life->generation);
-}
-
-/* A reset ends every life on the device. */
-static void end_lives(struct run *run, uint64_t device)
-{
-	struct device_lives lives = { .device = device };
-	size_t i;
-
-	twalk_r(run->lives, note_life, &lives);
-	for (i = 0; i < lives.generations.nr; i++)
-		end_life(run, lives.generations.values[i]);
-	free(lives.generations.values);
+	run->allocs++;
+	space_of(run, event)->allocs++;
+	/* What another has begun is no peak of the command's. */
+	if (event->refs == 1)
+		lives_begin(&run->lives, &(struct life){
+						 .generation = event->generation,
+						 .device = event->device,
+						 .space = event->space,
+						 .size = event->size,
+					 });
 }
 
 /* ---- the events ----------------------------------------------------------- */
@@ -273,8 +209,6 @@ static void follow_fork(struct run *run, const struct event *event)
 
 static void account(struct run *run, const struct event *event, bool ours)
 {
-	struct place *place;
-
 	switch (event->kind) {
 	case EVENT_FORK:
 		follow_fork(run, event);
@@ -287,26 +221,20 @@ static void account(struct run *run, const struct event *event, bool ours)
 		remove_number(&run->clients, event->client);
 		break;
 	case EVENT_RESET:
-		end_lives(run, event->device);
+		lives_end_device(&run->lives, event->device);
 		break;
 	case EVENT_ALLOC:
-		if (!ours || event->flags & BUFFTRACK_F_VIEW)
-			break;
-		place = find_place(run, event->device, event->space);
-		run->allocs++;
-		place->allocs++;
-		/* What another has begun is no peak of the command's. */
-		if (event->refs == 1)
-			begin_life(run, place, event);
+		if (ours && !(event->flags & BUFFTRACK_F_VIEW))
+			take_alloc(run, event);
 		break;
 	case EVENT_FREE:
 		if (ours && !(event->flags & BUFFTRACK_F_VIEW)) {
 			run->frees++;
-			find_place(run, event->device, event->space)->frees++;
+			space_of(run, event)->frees++;
 		}
 		/* Another may have dropped the last hold of what is shared. */
 		if (!event->refs)
-			end_life(run, event->generation);
+			lives_end(&run->lives, event->generation);
 		break;
 	case EVENT_LEAK:
 		if (ours) {
@@ -314,13 +242,13 @@ static void account(struct run *run, const struct event *event, bool ours)
 			run->leaked_bytes += event->size;
 		}
 		if (!event->refs)
-			end_life(run, event->generation);
+			lives_end(&run->lives, event->generation);
 		break;
 	case EVENT_BAD:
 		if (ours)
 			run->verdicts[event->verdict]++;
 		if (event->verdict == BUFFTRACK_MISSED_FREE)
-			end_life(run, event->life.generation);
+			lives_end(&run->lives, event->life.generation);
 		break;
 	}
 }
@@ -388,7 +316,7 @@ static void summary_json(const struct run *run, uint64_t lost)
 {
 	struct json_object *object = json_object_new_object();
 	struct json_object *places = json_object_new_array(), *entry;
-	const struct place *place;
+	const struct lives_space *space;
 	char text[256];
 	size_t i;
 
@@ -403,15 +331,16 @@ static void summary_json(const struct run *run, uint64_t lost)
 	for (i = BUFFTRACK_DOUBLE_FREE; i < BUFFTRACK_NR_VERDICTS; i++)
 		json_add_number(object, verdict_name((unsigned int)i), run->verdicts[i]);
 	json_add_number(object, "leaked_bytes", run->leaked_bytes);
-	for (place = run->places; place < run->places + run->nr_places; place++) {
+	for (i = 0; i < run->nr_places; i++) {
+		space = &run->lives.spaces[i];
 		entry = json_object_new_object();
-		json_add_id(entry, "device", place->device);
-		json_add_text(entry, "device_label", place->device_label);
-		json_add_number(entry, "space", place->space);
-		json_add_text(entry, "space_label", place->space_label);
-		json_add_number(entry, "allocs", place->allocs);
-		json_add_number(entry, "frees", place->frees);
-		json_add_number(entry, "peak_bytes", place->peak_bytes);
+		json_add_id(entry, "device", space->device);
+		json_add_text(entry, "device_label", run->places[i].device_label);
+		json_add_number(entry, "space", space->space);
+		json_add_text(entry, "space_label", run->places[i].space_label);
+		json_add_number(entry, "allocs", space->allocs);
+		json_add_number(entry, "frees", space->frees);
+		json_add_number(entry, "peak_bytes", space->peak_bytes);
 		json_object_array_add(places, entry);
 	}
 	json_add(object, "spaces", places);
@@ -424,6 +353,7 @@ static void summary_text(const struct run *run, uint64_t lost)
 {
 	char command[48], id[SHORT_TEXT], size[SHORT_TEXT];
 	const char *name = strrchr(run->command[0], '/');
+	const struct lives_space *space;
 	const struct place *place;
 	size_t i;
 
@@ -452,13 +382,15 @@ static void summary_text(const struct run *run, uint64_t lost)
 		       run->verdicts[BUFFTRACK_LEAK] && run->leak_check != LEAK_CHECK_FULL
 			       ? " (--leak-check=full tells which)"
 			       : "");
-	for (place = run->places; place < run->places + run->nr_places; place++) {
-		printf("    peak: %s bytes on device %s", format_size(size, place->peak_bytes),
-		       place->device_label[0] ? place->device_label : format_id(id, place->device));
+	for (i = 0; i < run->nr_places; i++) {
+		space = &run->lives.spaces[i];
+		place = &run->places[i];
+		printf("    peak: %s bytes on device %s", format_size(size, space->peak_bytes),
+		       place->device_label[0] ? place->device_label : format_id(id, space->device));
 		if (place->space_label[0])
 			printf(" %s\n", place->space_label);
 		else
-			printf(" space %u\n", place->space);
+			printf(" space %u\n", space->space);
 	}
 	if (lost)
 		printf("    %" PRIu64 " event%s lost, so this is not all; --buffer-size makes "
@@ -612,14 +544,9 @@ static bool redirect(int to)
 /* Its clients are closed, and the next one numbers them and their lives anew. */
 static void forget_module(struct run *run)
 {
-	struct place *place;
-
 	stacks_forget(run->style.stacks);
 	labels_forget(run->style.labels);
-	tdestroy(run->lives, free);
-	run->lives = NULL;
-	for (place = run->places; place < run->places + run->nr_places; place++)
-		place->bytes = 0;
+	lives_end_all(&run->lives);
 	run->clients.nr = 0;
 }
 
@@ -749,7 +676,7 @@ static int run_command(struct run *run)
 	stacks_free(run->style.stacks);
 	labels_free(run->style.labels);
 	trace_destroy(run->trace);
-	tdestroy(run->lives, free);
+	lives_free(&run->lives);
 	free(run->places);
 	free(run->tasks.values);
 	free(run->clients.values);

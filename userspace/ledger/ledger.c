@@ -7,15 +7,13 @@
  */
 #include <search.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "ledger/balance.h"
 #include "event/event.h"
+#include "ledger/balance.h"
+#include "ledger/clock.h"
 #include "ledger/ledger.h"
+#include "ledger/lives.h"
 #include "util/util.h"
-
-/* The clocks are compared anew after so long: a quarter of a second. */
-#define SPAN_BITS 28
 
 /**
  * struct times - when a life was recorded to begin and to end; 0 where it was not
@@ -27,35 +25,27 @@ struct times {
 };
 
 /**
- * struct life - the life of a key that was last heard of
+ * struct key_life - the life of a key that was last heard of
+ * @life: what is live of it
  * @times: its own
  * @previous: those of the life before
- * @size: what it adds to the space's bytes while it is live
  * @held: the allocs of it that were told, less the frees
  */
-struct life {
+struct key_life {
+	struct life life;
 	struct times times;
 	struct times previous;
-	uint64_t size;
 	int64_t held;
-};
-
-/* In a span of time, the least distance of the clocks that was seen. */
-struct clock_span {
-	uint64_t nr;
-	int64_t offset;
 };
 
 struct ledger {
 	struct balance *balance;
-	struct ledger_space *spaces;
-	size_t nr_spaces;
+	struct lives lives;
+	struct clock clock;
 	void *private_clients; /* a tree of their ids */
 	uint64_t uses; /* calls that counted */
 	uint64_t bad_uses; /* those of them that had a bad verdict besides */
 	uint64_t before;
-	struct clock_span *spans; /* in the order of time */
-	size_t nr_spans;
 };
 
 struct ledger *ledger_new(void)
@@ -70,58 +60,33 @@ void ledger_free(struct ledger *ledger)
 {
 	balance_free(ledger->balance);
 	tdestroy(ledger->private_clients, free);
-	free(ledger->spaces);
-	free(ledger->spans);
+	lives_free(&ledger->lives);
+	clock_free(&ledger->clock);
 	free(ledger);
 }
 
-static struct ledger_space *find_space(struct ledger *ledger, const struct balance_key *key)
-{
-	struct ledger_space *space;
-
-	for (space = ledger->spaces; space < ledger->spaces + ledger->nr_spaces; space++)
-		if (space->device == key->device && space->space == key->space)
-			return space;
-	ledger->spaces = xrealloc(ledger->spaces, ledger->nr_spaces + 1, sizeof(*ledger->spaces));
-	space = &ledger->spaces[ledger->nr_spaces++];
-	*space = (struct ledger_space){ .device = key->device, .space = key->space };
-	return space;
-}
-
 /* One after another, the spaces that have changed; NULL where none has any more. */
-const struct ledger_space *ledger_changed(struct ledger *ledger)
+const struct lives_space *ledger_changed(struct ledger *ledger)
 {
-	struct ledger_space *space;
-
-	for (space = ledger->spaces; space < ledger->spaces + ledger->nr_spaces; space++) {
-		if (!space->changed)
-			continue;
-		space->changed = false;
-		return space;
-	}
-	return NULL;
+	return lives_changed(&ledger->lives);
 }
 
-static struct life *life_of(struct balance_key *key)
+static struct key_life *life_of(struct balance_key *key)
 {
-	if (!key->data) {
-		key->data = xrealloc(NULL, 1, sizeof(struct life));
-		*(struct life *)key->data = (struct life){ 0 };
-	}
-	return key->data;
+	struct key_life *life = key->data;
+
+	if (life)
+		return life;
+	life = xrealloc(NULL, 1, sizeof(*life));
+	*life = (struct key_life){ .life = { .device = key->device, .space = key->space } };
+	key->data = life;
+	return life;
 }
 
 static void set_live(struct ledger *ledger, struct balance_key *key, bool live)
 {
-	struct ledger_space *space;
-
-	if (key->live == live)
-		return;
 	key->live = live;
-	space = find_space(ledger, key);
-	space->changed = true;
-	space->live += live ? 1 : -1ULL;
-	space->bytes += live ? life_of(key)->size : -life_of(key)->size;
+	lives_set_live(&ledger->lives, &life_of(key)->life, live);
 }
 
 static void credit(struct ledger *ledger, struct balance_key *key, uint64_t references)
@@ -133,7 +98,7 @@ static void credit(struct ledger *ledger, struct balance_key *key, uint64_t refe
 /* What was freed of a life, and not allocated, was allocated before. */
 static void credit_life(struct ledger *ledger, struct balance_key *key)
 {
-	const struct life *life = key->data;
+	const struct key_life *life = key->data;
 
 	if (life && life->held < 0)
 		credit(ledger, key, (uint64_t)-life->held);
@@ -142,22 +107,22 @@ static void credit_life(struct ledger *ledger, struct balance_key *key)
 static void begin_life(struct ledger *ledger, struct balance_key *key, const struct event *event,
 		       uint64_t began)
 {
-	struct life *life = life_of(key);
+	struct key_life *life = life_of(key);
 
 	credit_life(ledger, key);
 	set_live(ledger, key, false);
-	*life = (struct life){
-		.times = { .generation = event->generation, .began = began },
-		.previous = life->times,
-		.size = event->size,
-	};
+	life->previous = life->times;
+	life->times = (struct times){ .generation = event->generation, .began = began };
+	life->life.generation = event->generation;
+	life->life.size = event->size;
+	life->held = 0;
 	set_live(ledger, key, true);
 }
 
 static void end_life(struct ledger *ledger, struct balance_key *key, uint64_t generation,
 		     uint64_t time)
 {
-	struct life *life = life_of(key);
+	struct key_life *life = life_of(key);
 
 	if (life->times.generation != generation)
 		return;
@@ -169,7 +134,7 @@ static void end_life(struct ledger *ledger, struct balance_key *key, uint64_t ge
 static void take_use(struct ledger *ledger, struct balance_key *key, const struct event *event)
 {
 	bool alloc = event->kind == EVENT_ALLOC;
-	struct life *life = life_of(key);
+	struct key_life *life = life_of(key);
 
 	ledger->uses++;
 	balance_call(ledger->balance, key, alloc);
@@ -199,51 +164,13 @@ static void end_device(struct ledger *ledger, const struct event *event)
 				 event->by.time);
 }
 
-/* The first span that is not before @nr. */
-static size_t find_span(const struct ledger *ledger, uint64_t nr)
-{
-	size_t first = 0, last = ledger->nr_spans, middle;
-
-	while (first < last) {
-		middle = (first + last) / 2;
-		if (ledger->spans[middle].nr < nr)
-			first = middle + 1;
-		else
-			last = middle;
-	}
-	return first;
-}
-
-/* What was recorded at @recorded had taken its own time, @told, just before. */
-static void learn_offset(struct ledger *ledger, uint64_t recorded, uint64_t told)
-{
-	const struct clock_span span = {
-		.nr = recorded >> SPAN_BITS,
-		.offset = (int64_t)(recorded - told),
-	};
-	size_t i;
-
-	if (!recorded || !told)
-		return;
-	i = find_span(ledger, span.nr);
-	if (i < ledger->nr_spans && ledger->spans[i].nr == span.nr) {
-		if (span.offset < ledger->spans[i].offset)
-			ledger->spans[i].offset = span.offset;
-		return;
-	}
-	ledger->spans = xrealloc(ledger->spans, ledger->nr_spans + 1, sizeof(span));
-	memmove(&ledger->spans[i + 1], &ledger->spans[i], (ledger->nr_spans - i) * sizeof(span));
-	ledger->spans[i] = span;
-	ledger->nr_spans++;
-}
-
 static void learn_from(struct ledger *ledger, const struct times *times,
 		       const struct life_span *span)
 {
 	if (!times->generation || times->generation != span->generation)
 		return;
-	learn_offset(ledger, times->began, span->allocated.time);
-	learn_offset(ledger, times->ended, span->freed.time);
+	clock_learn(&ledger->clock, times->began, span->allocated.time);
+	clock_learn(&ledger->clock, times->ended, span->freed.time);
 }
 
 /*
@@ -253,8 +180,8 @@ static void learn_from(struct ledger *ledger, const struct times *times,
 static void learn_clock(struct ledger *ledger, const struct balance_key *key,
 			const struct event *event)
 {
-	static const struct life none;
-	const struct life *life = key->data ? key->data : &none;
+	static const struct key_life none;
+	const struct key_life *life = key->data ? key->data : &none;
 
 	learn_from(ledger, &life->times, &event->life);
 	learn_from(ledger, &life->previous, &event->life);
@@ -262,7 +189,7 @@ static void learn_clock(struct ledger *ledger, const struct balance_key *key,
 	learn_from(ledger, &life->previous, &event->previous);
 	/* What ended that life is the offence. */
 	if (event->verdict == BUFFTRACK_MISSED_FREE)
-		learn_offset(ledger, event->by.time, event->life.freed.time);
+		clock_learn(&ledger->clock, event->by.time, event->life.freed.time);
 }
 
 static void take_bad(struct ledger *ledger, struct balance_key *key, const struct event *event)
@@ -337,33 +264,10 @@ void ledger_take(struct ledger *ledger, const struct event *event)
 		take_bad(ledger, key, event);
 }
 
-/**
- * ledger_clock - by how much the recording's clock is ahead of CLOCK_MONOTONIC
- * @ledger: which has taken the whole recording
- * @time: when, by the recording's clock
- * @offset: that much
- *
- * The clocks drift apart: it is what was learnt about that time. Returns false where
- * nothing was.
- */
-bool ledger_clock(const struct ledger *ledger, uint64_t time, int64_t *offset)
+/* What was learnt of the recording's clock: see clock_offset(). */
+const struct clock *ledger_clock(const struct ledger *ledger)
 {
-	const struct clock_span *spans = ledger->spans;
-	uint64_t nr = time >> SPAN_BITS;
-	size_t i, nearest;
-
-	if (!ledger->nr_spans)
-		return false;
-	i = find_span(ledger, nr);
-	nearest = i;
-	if (i == ledger->nr_spans || (i && nr - spans[i - 1].nr < spans[i].nr - nr))
-		nearest = i - 1;
-	*offset = spans[nearest].offset;
-	for (i = nearest ? nearest - 1 : 0; i < ledger->nr_spans && i <= nearest + 1; i++)
-		if (spans[i].nr + 1 >= spans[nearest].nr && spans[i].nr <= spans[nearest].nr + 1 &&
-		    spans[i].offset < *offset)
-			*offset = spans[i].offset;
-	return true;
+	return &ledger->clock;
 }
 
 /**

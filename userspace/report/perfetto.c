@@ -13,6 +13,7 @@
 #include "event/event.h"
 #include "util/json.h"
 #include "ledger/ledger.h"
+#include "ledger/lives.h"
 #include "report/perfetto.h"
 #include "report/report.h"
 #include "util/util.h"
@@ -113,7 +114,7 @@ static void name_task(struct perfetto *perfetto, const struct who *who)
 }
 
 static void write_counter(struct perfetto *perfetto, uint64_t time,
-			  const struct ledger_space *space)
+			  const struct lives_space *space)
 {
 	struct json_object *object, *args = json_object_new_object();
 	char device[SHORT_TEXT], name[SHORT_TEXT + 48];
@@ -170,7 +171,7 @@ struct perfetto *perfetto_create(const char *path)
 /* Adds an event, which the ledger has taken: what it changed there, and a mark. */
 void perfetto_add(struct perfetto *perfetto, const struct event *event, struct ledger *ledger)
 {
-	const struct ledger_space *space;
+	const struct lives_space *space;
 
 	while ((space = ledger_changed(ledger)))
 		write_counter(perfetto, event->by.time, space);
