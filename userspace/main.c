@@ -54,23 +54,6 @@ static const struct command *find_command(const char *name)
 	return NULL;
 }
 
-/* Prints a command's whole help, as it was asked for. */
-int command_help(const struct command *command)
-{
-	fputs(command->usage, stdout);
-	return EXIT_OK;
-}
-
-/* Says how a command is used, after what was wrong has been said. */
-int command_misused(const struct command *command)
-{
-	const char *end = strchr(command->usage, '\n');
-
-	fprintf(stderr, "%.*s\nTry 'bufftrack %s --help'.\n", (int)(end - command->usage),
-		command->usage, command->name);
-	return EXIT_USAGE;
-}
-
 static int help(int argc, char **argv)
 {
 	const struct command *command;

@@ -2,12 +2,19 @@
 #ifndef BUFFTRACK_COMMAND_H
 #define BUFFTRACK_COMMAND_H
 
+#include <stddef.h>
+
+struct option_spec;
+
 /* The exit codes, as the man page states them. */
 enum {
 	EXIT_OK = 0,
 	EXIT_ERROR = 1,
 	EXIT_USAGE = 2,
 };
+
+/* The options were in order: no exit code. */
+#define COMMAND_GO_ON (-1)
 
 /**
  * struct command - one subcommand of the tool
@@ -35,5 +42,11 @@ extern const struct command cmd_watch;
 
 int command_help(const struct command *command);
 int command_misused(const struct command *command);
+int command_options(const struct command *command, int argc, char **argv,
+		    const struct option_spec *specs, size_t nr);
+int command_options_before(const struct command *command, int argc, char **argv,
+			   const struct option_spec *specs, size_t nr);
+int command_options_only(const struct command *command, int argc, char **argv,
+			 const struct option_spec *specs, size_t nr);
 
 #endif

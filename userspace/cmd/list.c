@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* list: the lives that the kernel knows. */
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +15,7 @@
 #include "abi/labels.h"
 #include "report/report.h"
 #include "symbol/stack.h"
+#include "util/options.h"
 #include "util/util.h"
 
 #define PAGE_LIVES 512
@@ -373,109 +373,55 @@ static int run_list(struct list *list)
 	return ret;
 }
 
-static const struct sort_key *find_sort_key(const char *name)
+static bool find_sort_key(const char *name, const struct sort_key **key)
 {
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(sort_keys); i++)
-		if (strcmp(name, sort_keys[i].name) == 0)
-			return &sort_keys[i];
-	complain("cannot sort by %s (see 'bufftrack list --help')", name);
-	return NULL;
-}
-
-/* A number for an option, at most @max. */
-static bool set_number(const char *option, const char *text, uint64_t max, uint64_t *value)
-{
-	if (parse_number(text, value) && *value <= max)
+	for (i = 0; i < ARRAY_SIZE(sort_keys); i++) {
+		if (strcmp(name, sort_keys[i].name))
+			continue;
+		*key = &sort_keys[i];
 		return true;
-	complain("not a number for --%s: %s", option, text);
+	}
+	complain("cannot sort by %s (see 'bufftrack list --help')", name);
 	return false;
 }
 
 static int list_main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "all", no_argument, NULL, 'a' },
-		{ "client", required_argument, NULL, 'c' },
-		{ "device", required_argument, NULL, 'd' },
-		{ "help", no_argument, NULL, 'h' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "limit", required_argument, NULL, 'n' },
-		{ "older-than", required_argument, NULL, 'o' },
-		{ "pid", required_argument, NULL, 'p' },
-		{ "reverse", no_argument, NULL, 'r' },
-		{ "sort", required_argument, NULL, 's' },
-		{ "space", required_argument, NULL, 'S' },
-		{ "stacks", no_argument, NULL, 't' },
-		{ 0 },
-	};
 	struct list list = { .sort = sort_keys };
 	struct bufftrack_list *query = &list.query;
-	uint64_t value = 0;
-	bool fits = true;
-	int option;
+	bool by_client = false, by_device = false, by_pid = false, by_space = false;
+	uint64_t client = 0, device = 0, pid = 0, space = 0;
+	const char *sort = NULL;
+	const struct option_spec options[] = {
+		OPTION_FLAG('a', "all", &list.all),
+		OPTION_NUMBER('c', "client", &client, .given = &by_client),
+		OPTION_NUMBER('d', "device", &device, .given = &by_device),
+		OPTION_FLAG('j', "json", &list.json),
+		OPTION_NUMBER('n', "limit", &list.limit),
+		OPTION_DURATION('o', "older-than", &list.older_than),
+		OPTION_NUMBER('p', "pid", &pid, .given = &by_pid, .max = INT32_MAX),
+		OPTION_FLAG('r', "reverse", &list.reverse),
+		OPTION_TEXT('s', "sort", &sort),
+		OPTION_NUMBER('S', "space", &space, .given = &by_space, .max = UINT32_MAX),
+		OPTION_FLAG('t', "stacks", &list.show_stacks),
+	};
+	int ret = command_options_only(&cmd_list, argc, argv, options, ARRAY_SIZE(options));
 
-	while ((option = getopt_long(argc, argv, "ac:d:hjn:o:p:rs:S:t", options, NULL)) != -1) {
-		switch (option) {
-		case 'a':
-			list.all = true;
-			query->flags |= BUFFTRACK_LIST_DEAD;
-			break;
-		case 'c':
-			fits &= set_number("client", optarg, UINT64_MAX, &value);
-			query->client = value;
-			query->flags |= BUFFTRACK_LIST_CLIENT;
-			break;
-		case 'd':
-			fits &= set_number("device", optarg, UINT64_MAX, &value);
-			query->device = value;
-			query->flags |= BUFFTRACK_LIST_DEVICE;
-			break;
-		case 'h':
-			return command_help(&cmd_list);
-		case 'j':
-			list.json = true;
-			break;
-		case 'n':
-			fits &= set_number("limit", optarg, UINT64_MAX, &list.limit);
-			break;
-		case 'o':
-			if (parse_duration(optarg, &list.older_than))
-				break;
-			complain("not a duration for --older-than: %s", optarg);
-			fits = false;
-			break;
-		case 'p':
-			fits &= set_number("pid", optarg, INT32_MAX, &value);
-			query->pid = (uint32_t)value;
-			query->flags |= BUFFTRACK_LIST_PID;
-			break;
-		case 'r':
-			list.reverse = true;
-			break;
-		case 's':
-			list.sort = find_sort_key(optarg);
-			if (!list.sort)
-				return EXIT_USAGE;
-			break;
-		case 'S':
-			fits &= set_number("space", optarg, UINT32_MAX, &value);
-			query->space = (uint32_t)value;
-			query->flags |= BUFFTRACK_LIST_SPACE;
-			break;
-		case 't':
-			list.show_stacks = true;
-			break;
-		default:
-			return command_misused(&cmd_list);
-		}
-	}
-	if (optind < argc) {
-		complain("list takes no argument: %s", argv[optind]);
-		fits = false;
-	}
-	return fits ? run_list(&list) : command_misused(&cmd_list);
+	if (ret != COMMAND_GO_ON)
+		return ret;
+	if (sort && !find_sort_key(sort, &list.sort))
+		return EXIT_USAGE;
+	query->client = client;
+	query->device = device;
+	query->pid = (uint32_t)pid;
+	query->space = (uint32_t)space;
+	query->flags = (list.all ? BUFFTRACK_LIST_DEAD : 0) |
+		       (by_client ? BUFFTRACK_LIST_CLIENT : 0) |
+		       (by_device ? BUFFTRACK_LIST_DEVICE : 0) | (by_pid ? BUFFTRACK_LIST_PID : 0) |
+		       (by_space ? BUFFTRACK_LIST_SPACE : 0);
+	return run_list(&list);
 }
 
 const struct command cmd_list = {

@@ -16,6 +16,7 @@
 #include "abi/device.h"
 #include "util/json.h"
 #include "source/replay_parse.h"
+#include "util/options.h"
 #include "util/util.h"
 
 #define BATCH_OPS 256
@@ -599,31 +600,17 @@ static int run_replay(struct replay *replay, FILE *log, bool json, bool quiet)
 
 static int replay_main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "help", no_argument, NULL, 'h' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "quiet", no_argument, NULL, 'q' },
-		{ 0 },
-	};
 	bool json = false, quiet = false, from_stdin;
+	const struct option_spec options[] = {
+		OPTION_FLAG('j', "json", &json),
+		OPTION_FLAG('q', "quiet", &quiet),
+	};
+	int ret = command_options(&cmd_replay, argc, argv, options, ARRAY_SIZE(options));
 	struct replay *replay;
-	int option, ret;
 	FILE *log;
 
-	while ((option = getopt_long(argc, argv, "hjq", options, NULL)) != -1) {
-		switch (option) {
-		case 'h':
-			return command_help(&cmd_replay);
-		case 'j':
-			json = true;
-			break;
-		case 'q':
-			quiet = true;
-			break;
-		default:
-			return command_misused(&cmd_replay);
-		}
-	}
+	if (ret != COMMAND_GO_ON)
+		return ret;
 	if (argc - optind != 1) {
 		complain(optind < argc ? "replay takes one log at a time"
 				       : "which log? ('-' for standard input)");

@@ -19,6 +19,7 @@
 #include "source/recording.h"
 #include "report/report.h"
 #include "symbol/stack.h"
+#include "util/options.h"
 #include "util/util.h"
 
 struct report {
@@ -265,65 +266,26 @@ static int run_report(struct report *report)
 	return EXIT_ERROR;
 }
 
-static bool set_number(const char *option, const char *text, uint64_t *value)
-{
-	if (parse_number(text, value))
-		return true;
-	complain("not a number for --%s: %s", option, text);
-	return false;
-}
-
 static int report_main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "all", no_argument, NULL, 'a' },
-		{ "device", required_argument, NULL, 'd' },
-		{ "help", no_argument, NULL, 'h' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "perfetto", required_argument, NULL, 'P' },
-		{ "pid", required_argument, NULL, 'p' },
-		{ "summary", no_argument, NULL, 's' },
-		{ 0 },
-	};
 	struct report report = { 0 };
-	bool fits = true;
-	int option, ret;
+	const struct option_spec options[] = {
+		OPTION_FLAG('a', "all", &report.all),
+		OPTION_NUMBER('d', "device", &report.device, .given = &report.by_device),
+		OPTION_FLAG('j', "json", &report.json),
+		OPTION_TEXT('P', "perfetto", &report.perfetto_path),
+		OPTION_NUMBER('p', "pid", &report.pid, .given = &report.by_pid),
+		OPTION_FLAG('s', "summary", &report.summary_only),
+	};
+	int ret = command_options(&cmd_report, argc, argv, options, ARRAY_SIZE(options));
 
-	while ((option = getopt_long(argc, argv, "ad:hjP:p:s", options, NULL)) != -1) {
-		switch (option) {
-		case 'a':
-			report.all = true;
-			break;
-		case 'd':
-			fits &= set_number("device", optarg, &report.device);
-			report.by_device = true;
-			break;
-		case 'h':
-			return command_help(&cmd_report);
-		case 'j':
-			report.json = true;
-			break;
-		case 'P':
-			report.perfetto_path = optarg;
-			break;
-		case 'p':
-			fits &= set_number("pid", optarg, &report.pid);
-			report.by_pid = true;
-			break;
-		case 's':
-			report.summary_only = true;
-			break;
-		default:
-			return command_misused(&cmd_report);
-		}
-	}
+	if (ret != COMMAND_GO_ON)
+		return ret;
 	if (argc - optind != 1) {
 		complain(optind < argc ? "report takes one recording at a time"
 				       : "which recording? (a trace.dat or a perf.data)");
-		fits = false;
-	}
-	if (!fits)
 		return command_misused(&cmd_report);
+	}
 	report.path = argv[optind];
 	ret = run_report(&report);
 	if (report.ledger)

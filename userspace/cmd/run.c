@@ -21,6 +21,7 @@
 #include "util/signals.h"
 #include "symbol/stack.h"
 #include "source/trace.h"
+#include "util/options.h"
 #include "util/util.h"
 
 #define DEFAULT_BUFFER_KB 4096
@@ -66,7 +67,7 @@ struct run {
 	struct groups *groups; /* NULL where each event is told whole */
 	char **command;
 	const char *output; /* NULL for stderr */
-	enum leak_check leak_check;
+	unsigned int leak_check; /* enum leak_check */
 	bool json;
 	bool no_group;
 	bool trap;
@@ -683,97 +684,41 @@ static int run_command(struct run *run)
 	return ret;
 }
 
-static bool set_number(const char *option, const char *text, uint64_t max, uint64_t *value)
+static int run_main(int argc, char **argv)
 {
-	if (parse_number(text, value) && *value <= max)
-		return true;
-	complain("not a number for --%s, or out of range: %s", option, text);
-	return false;
-}
-
-static bool set_leak_check(const char *text, enum leak_check *check)
-{
-	static const char *const names[] = {
+	static const char *const leak_checks[] = {
 		[LEAK_CHECK_NO] = "no",
 		[LEAK_CHECK_SUMMARY] = "summary",
 		[LEAK_CHECK_FULL] = "full",
-	};
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(names); i++) {
-		if (strcmp(text, names[i]))
-			continue;
-		*check = (enum leak_check)i;
-		return true;
-	}
-	complain("--leak-check is no, summary or full, not %s", text);
-	return false;
-}
-
-static int run_main(int argc, char **argv)
-{
-	static const struct option options[] = {
-		{ "buffer-size", required_argument, NULL, 'b' },
-		{ "error-exitcode", required_argument, NULL, 'e' },
-		{ "help", no_argument, NULL, 'h' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "leak-check", required_argument, NULL, 'l' },
-		{ "no-group", no_argument, NULL, 'G' },
-		{ "output", required_argument, NULL, 'o' },
-		{ "trap", no_argument, NULL, 't' },
-		{ "unknown", no_argument, NULL, 'u' },
-		{ 0 },
+		NULL,
 	};
 	struct run run = {
 		.leak_check = LEAK_CHECK_SUMMARY,
 		.error_exitcode = DEFAULT_ERROR_EXITCODE,
 		.buffer_kb = DEFAULT_BUFFER_KB,
 	};
-	bool fits = true;
-	int option;
+	const struct option_spec options[] = {
+		OPTION_NUMBER('b', "buffer-size", &run.buffer_kb, .min = 1,
+			      .range = "at least 1 (KB a CPU)"),
+		OPTION_NUMBER('e', "error-exitcode", &run.error_exitcode, .max = 255,
+			      .range = "at most 255"),
+		OPTION_FLAG('G', "no-group", &run.no_group),
+		OPTION_FLAG('j', "json", &run.json),
+		OPTION_CHOICE('l', "leak-check", &run.leak_check, .choices = leak_checks),
+		OPTION_TEXT('o', "output", &run.output),
+		OPTION_FLAG('t', "trap", &run.trap),
+		OPTION_FLAG('u', "unknown", &run.unknown),
+	};
+	int ret = command_options_before(&cmd_run, argc, argv, options, ARRAY_SIZE(options));
 
-	while ((option = getopt_long(argc, argv, "+b:e:Ghjl:o:tu", options, NULL)) != -1) {
-		switch (option) {
-		case 'b':
-			fits &= set_number("buffer-size", optarg, UINT64_MAX, &run.buffer_kb);
-			break;
-		case 'e':
-			fits &= set_number("error-exitcode", optarg, 255, &run.error_exitcode);
-			break;
-		case 'G':
-			run.no_group = true;
-			break;
-		case 'h':
-			return command_help(&cmd_run);
-		case 'j':
-			run.json = true;
-			break;
-		case 'l':
-			fits &= set_leak_check(optarg, &run.leak_check);
-			break;
-		case 'o':
-			run.output = optarg;
-			break;
-		case 't':
-			run.trap = true;
-			break;
-		case 'u':
-			run.unknown = true;
-			break;
-		default:
-			return command_misused(&cmd_run);
-		}
-	}
+	if (ret != COMMAND_GO_ON)
+		return ret;
 	if (optind == argc) {
 		complain("a command to run is missing");
-		fits = false;
-	}
-	if (fits && !run.buffer_kb) {
-		complain("--buffer-size has to be at least 1 (KB a CPU)");
-		fits = false;
+		return command_misused(&cmd_run);
 	}
 	run.command = argv + optind;
-	return fits ? run_command(&run) : command_misused(&cmd_run);
+	return run_command(&run);
 }
 
 const struct command cmd_run = {

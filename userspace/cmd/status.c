@@ -2,7 +2,6 @@
 /* status: whether the module is there, how it is set, and what it counted. */
 #include <dirent.h>
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <json-c/linkhash.h>
 #include <stdio.h>
@@ -16,6 +15,7 @@
 #include "abi/device.h"
 #include "event/event.h"
 #include "util/json.h"
+#include "util/options.h"
 #include "util/util.h"
 
 #define LINE_COLUMNS 80
@@ -346,30 +346,13 @@ static int run_status(bool json)
 
 static int status_main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "help", no_argument, NULL, 'h' },
-		{ "json", no_argument, NULL, 'j' },
-		{ 0 },
-	};
 	bool json = false;
-	int option;
+	const struct option_spec options[] = {
+		OPTION_FLAG('j', "json", &json),
+	};
+	int ret = command_options_only(&cmd_status, argc, argv, options, ARRAY_SIZE(options));
 
-	while ((option = getopt_long(argc, argv, "hj", options, NULL)) != -1) {
-		switch (option) {
-		case 'h':
-			return command_help(&cmd_status);
-		case 'j':
-			json = true;
-			break;
-		default:
-			return command_misused(&cmd_status);
-		}
-	}
-	if (optind < argc) {
-		complain("status takes no argument: %s", argv[optind]);
-		return command_misused(&cmd_status);
-	}
-	return run_status(json);
+	return ret == COMMAND_GO_ON ? run_status(json) : ret;
 }
 
 const struct command cmd_status = {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* top: what is allocated, by process and by device, again and again. */
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <locale.h>
 #include <poll.h>
@@ -16,6 +15,7 @@
 #include "util/json.h"
 #include "util/signals.h"
 #include "cmd/top/top.h"
+#include "util/options.h"
 #include "util/util.h"
 
 #define BATCH_COLUMNS 80
@@ -271,89 +271,37 @@ static int run_top(struct top *top)
 	return ret;
 }
 
-static bool set_number(const char *option, const char *text, uint64_t max, uint64_t *value)
-{
-	if (parse_number(text, value) && *value <= max)
-		return true;
-	complain("not a number for --%s: %s", option, text);
-	return false;
-}
-
-static bool set_interval(struct top_query *query, const char *text)
-{
-	if (parse_duration(text, &query->interval_ns) && query->interval_ns >= TOP_MIN_INTERVAL &&
-	    query->interval_ns <= TOP_MAX_INTERVAL)
-		return true;
-	complain("not a duration from 100ms to 1h for --interval: %s", text);
-	return false;
-}
-
 static int top_main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "batch", no_argument, NULL, 'b' },
-		{ "device", required_argument, NULL, 'd' },
-		{ "help", no_argument, NULL, 'h' },
-		{ "interval", required_argument, NULL, 'i' },
-		{ "iterations", required_argument, NULL, 'n' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "pid", required_argument, NULL, 'p' },
-		{ "reverse", no_argument, NULL, 'r' },
-		{ "sort", required_argument, NULL, 's' },
-		{ 0 },
-	};
 	struct top top = { .query.interval_ns = NSEC_PER_SEC };
 	struct top_query *query = &top.query;
-	uint64_t value = 0;
-	bool fits = true;
-	int option;
+	const char *sort = NULL;
+	uint64_t pid = 0;
+	const struct option_spec options[] = {
+		OPTION_FLAG('b', "batch", &top.batch),
+		OPTION_NUMBER('d', "device", &query->device, .given = &query->by_device),
+		OPTION_DURATION('i', "interval", &query->interval_ns, .min = TOP_MIN_INTERVAL,
+				.max = TOP_MAX_INTERVAL, .range = "from 100ms to 1h"),
+		OPTION_FLAG('j', "json", &top.json),
+		OPTION_NUMBER('n', "iterations", &top.iterations),
+		OPTION_NUMBER('p', "pid", &pid, .given = &query->by_pid, .max = INT32_MAX),
+		OPTION_FLAG('r', "reverse", &query->reverse),
+		OPTION_TEXT('s', "sort", &sort),
+	};
+	int ret;
 
 	/* How wide a character is; numbers stay as they are in C. */
 	setlocale(LC_CTYPE, "");
-	while ((option = getopt_long(argc, argv, "bd:hi:jn:p:rs:", options, NULL)) != -1) {
-		switch (option) {
-		case 'b':
-			top.batch = true;
-			break;
-		case 'd':
-			fits &= set_number("device", optarg, UINT64_MAX, &value);
-			query->device = value;
-			query->by_device = true;
-			break;
-		case 'h':
-			return command_help(&cmd_top);
-		case 'i':
-			fits &= set_interval(query, optarg);
-			break;
-		case 'j':
-			top.json = true;
-			top.batch = true;
-			break;
-		case 'n':
-			fits &= set_number("iterations", optarg, UINT64_MAX, &top.iterations);
-			break;
-		case 'p':
-			fits &= set_number("pid", optarg, INT32_MAX, &value);
-			query->pid = (uint32_t)value;
-			query->by_pid = true;
-			break;
-		case 'r':
-			query->reverse = true;
-			break;
-		case 's':
-			if (top_key_find(optarg, &query->sort))
-				break;
-			complain("cannot sort by %s (see 'bufftrack top --help')", optarg);
-			return EXIT_USAGE;
-		default:
-			return command_misused(&cmd_top);
-		}
+	ret = command_options_only(&cmd_top, argc, argv, options, ARRAY_SIZE(options));
+	if (ret != COMMAND_GO_ON)
+		return ret;
+	if (sort && !top_key_find(sort, &query->sort)) {
+		complain("cannot sort by %s (see 'bufftrack top --help')", sort);
+		return EXIT_USAGE;
 	}
-	if (optind < argc) {
-		complain("top takes no argument: %s", argv[optind]);
-		fits = false;
-	}
-	return fits ? run_top(&top) : command_misused(&cmd_top);
+	query->pid = (uint32_t)pid;
+	top.batch |= top.json;
+	return run_top(&top);
 }
 
 const struct command cmd_top = {

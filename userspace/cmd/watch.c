@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* watch: reports as they happen. */
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 #include "util/signals.h"
 #include "symbol/stack.h"
 #include "source/trace.h"
+#include "util/options.h"
 #include "util/util.h"
 
 #define DEFAULT_BUFFER_KB 1024
@@ -213,82 +213,24 @@ static int run_watch(struct watch *watch)
 	return ret;
 }
 
-static bool set_number(const char *option, const char *text, uint64_t *value)
-{
-	if (parse_number(text, value))
-		return true;
-	complain("not a number for --%s: %s", option, text);
-	return false;
-}
-
 static int watch_main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "all", no_argument, NULL, 'a' },
-		{ "buffer-size", required_argument, NULL, 'b' },
-		{ "count", required_argument, NULL, 'c' },
-		{ "device", required_argument, NULL, 'd' },
-		{ "help", no_argument, NULL, 'h' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "no-group", no_argument, NULL, 'G' },
-		{ "pid", required_argument, NULL, 'p' },
-		{ "quiet", no_argument, NULL, 'q' },
-		{ "timeout", required_argument, NULL, 't' },
-		{ 0 },
-	};
 	struct watch watch = { .buffer_kb = DEFAULT_BUFFER_KB };
-	bool fits = true;
-	int option;
+	const struct option_spec options[] = {
+		OPTION_FLAG('a', "all", &watch.all),
+		OPTION_NUMBER('b', "buffer-size", &watch.buffer_kb, .min = 1,
+			      .range = "at least 1 (KB a CPU)"),
+		OPTION_NUMBER('c', "count", &watch.count),
+		OPTION_NUMBER('d', "device", &watch.device, .given = &watch.by_device),
+		OPTION_FLAG('G', "no-group", &watch.no_group),
+		OPTION_FLAG('j', "json", &watch.json),
+		OPTION_NUMBER('p', "pid", &watch.pid, .given = &watch.by_pid),
+		OPTION_FLAG('q', "quiet", &watch.quiet),
+		OPTION_DURATION('t', "timeout", &watch.timeout_ns, .min = 1, .range = "above 0"),
+	};
+	int ret = command_options_only(&cmd_watch, argc, argv, options, ARRAY_SIZE(options));
 
-	while ((option = getopt_long(argc, argv, "ab:c:d:Ghjp:qt:", options, NULL)) != -1) {
-		switch (option) {
-		case 'a':
-			watch.all = true;
-			break;
-		case 'b':
-			fits &= set_number("buffer-size", optarg, &watch.buffer_kb);
-			break;
-		case 'c':
-			fits &= set_number("count", optarg, &watch.count);
-			break;
-		case 'd':
-			fits &= set_number("device", optarg, &watch.device);
-			watch.by_device = true;
-			break;
-		case 'G':
-			watch.no_group = true;
-			break;
-		case 'h':
-			return command_help(&cmd_watch);
-		case 'j':
-			watch.json = true;
-			break;
-		case 'p':
-			fits &= set_number("pid", optarg, &watch.pid);
-			watch.by_pid = true;
-			break;
-		case 'q':
-			watch.quiet = true;
-			break;
-		case 't':
-			if (parse_duration(optarg, &watch.timeout_ns) && watch.timeout_ns)
-				break;
-			complain("not a duration for --timeout: %s", optarg);
-			fits = false;
-			break;
-		default:
-			return command_misused(&cmd_watch);
-		}
-	}
-	if (optind < argc) {
-		complain("watch takes no argument: %s", argv[optind]);
-		fits = false;
-	}
-	if (fits && !watch.buffer_kb) {
-		complain("--buffer-size has to be at least 1 (KB a CPU)");
-		fits = false;
-	}
-	return fits ? run_watch(&watch) : command_misused(&cmd_watch);
+	return ret == COMMAND_GO_ON ? run_watch(&watch) : ret;
 }
 
 const struct command cmd_watch = {

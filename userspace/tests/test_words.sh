@@ -32,22 +32,35 @@ valued()
 	sed 's/ [A-Z]*$/ =/' | sort
 }
 
+# The files of a command: its own, or those of its folder
+sources()	# COMMAND
+{
+	find cmd -name "$1.c" -o -path "cmd/$1/*.c"
+}
+
+# Each command takes --help, which its table need not say.
 taken()	# COMMAND
 {
-	sed -nE "s/^\t+\{ \"([a-z-]+)\", (no|required)_argument, NULL, '(.)' \},$/-\3 --\1 \2/p" \
-		"cmd/$(of "$1").c" | sed 's/ no$//; s/ required$/ VALUE/' | valued
+	local files
+	mapfile -t files < <(sources "$1")
+	{
+		echo "-h --help"
+		sed -nE "s/^\t+OPTION_([A-Z]+)\('(.)', \"([a-z-]+)\".*/-\2 --\3 \1/p
+			s/^\t+OPTION_([A-Z]+)\(0, \"([a-z-]+)\".*/--\2 \1/p" "${files[@]}"
+	} | sed 's/ FLAG$//' | valued
 }
 
 helped()	# COMMAND
 {
-	"$tool" "$1" --help | sed -nE 's/^  (-., --[a-z-]+( [A-Z]+)?)(  .*|$)/\1/p' |
-		sed 's/,//' | valued
+	"$tool" "$1" --help | sed -nE 's/^  (-., |    )(--[a-z-]+( [A-Z]+)?)(  .*|$)/\1\2/p' |
+		sed 's/,//; s/^ *//' | valued
 }
 
 paged()	# COMMAND
 {
 	sed 's/\\f[BIR]//g; s/\\-/-/g' "man/bufftrack-$(of "$1").1" |
-		sed -nE 's/^(-.), (--[a-z-]+( [A-Z]+)?)$/\1 \2/p' | valued
+		sed -nE 's/^(-.), (--[a-z-]+( [A-Z]+)?)$/\1 \2/p; s/^(--[a-z-]+( [A-Z]+)?)$/\1/p' |
+		valued
 }
 
 # bash-completion tells what is typed: here it is what offered() was given.
@@ -108,7 +121,7 @@ check "and refers to each page" \
 for command in "${commands[@]}"; do
 	check "$command: --help has what it takes" "$(taken "$command")" "$(helped "$command")"
 	check "$command: so does its page" "$(taken "$command")" "$(paged "$command")"
-	check "$command: so does the completion" "$(taken "$command" | cut -d ' ' -f 2 | sort)" \
+	check "$command: so does the completion" "$(taken "$command" | grep -oE -- '--[a-z-]+' | sort)" \
 		"$(offered bufftrack "$command" --)"
 	check "$command: --help has at most 80 columns" "" \
 		"$("$tool" "$command" --help | awk 'length > 80')"
