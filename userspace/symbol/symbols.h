@@ -14,12 +14,14 @@ struct symbols;
  * @file: the source file; NULL where not known
  * @line: its line; 0 where not known
  * @inlined: the function was inlined into the next one's
+ * @has_linkage_name: the name tells the function's scope too
  */
 struct symbol {
 	char *function;
 	char *file;
 	unsigned int line;
 	bool inlined;
+	bool has_linkage_name;
 };
 
 /**
@@ -36,7 +38,15 @@ enum unresolved {
 	OTHER_BUILD,
 	NO_CODE,
 	NO_SYMBOLS,
-	NO_LINES,
+	NO_SECTIONS,
+	NO_FUNCTION,
+	NO_DEBUG_INFO,
+	NOT_COVERED,
+	NO_LINE,
+	NO_SPLIT_FILE,
+	NO_COMMON_FILE,
+	UNKNOWN_COMPRESSION,
+	BAD_DEBUG_INFO,
 	TOO_SLOW,
 	DAMAGED,
 	NO_PROCESS,
@@ -58,8 +68,10 @@ struct symbol_list {
 };
 
 struct symbols *symbols_new(void);
+void symbols_free(struct symbols *symbols);
 void symbols_find(struct symbols *symbols, const struct bufftrack_frame *frame,
 		  struct symbol_list *list);
+struct symbol *symbols_add(struct symbol_list *list);
 void symbols_clear(struct symbol_list *list);
 const char *symbols_why(enum unresolved why);
 

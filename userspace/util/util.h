@@ -14,6 +14,8 @@
 
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* libiberty, which is linked in, has another function of this name. */
+#define xrealloc bufftrack_xrealloc
 void *xrealloc(void *memory, size_t nr, size_t size);
 
 int compare_numbers(uint64_t a, uint64_t b);
