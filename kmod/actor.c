@@ -3,12 +3,15 @@
  * Who did it: the task behind an event, remembered after it is gone.
  */
 #include <linux/cred.h>
-#include <linux/ktime.h>
-#include <linux/pid_namespace.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
-#include "bufftrack.h"
-#include "compat.h"
+#include "actor.h"
+#include "param.h"
+#include "stack.h"
+
+/* Actors of a stack, the latest ones, among which one is looked for. */
+#define BT_ACTORS_SEEN 32
 
 static void actor_free_rcu(struct rcu_head *rcu)
 {
@@ -19,11 +22,22 @@ static void actor_free_rcu(struct rcu_head *rcu)
 	kfree(actor);
 }
 
+/* An actor without references leaves its stack. */
+static void leave_stack(struct bt_actor *actor)
+{
+	struct bt_stack *stack = actor->stack;
+
+	spin_lock(&stack->lock);
+	list_del(&actor->node);
+	spin_unlock(&stack->lock);
+	bufftrack_stack_put(stack);
+}
+
 /* bufftrack_actor_free - for bufftrack_actor_put() */
 void bufftrack_actor_free(struct bt_actor *actor)
 {
 	if (actor->stack)
-		bufftrack_stack_forget(actor);
+		leave_stack(actor);
 	call_rcu(&actor->rcu, actor_free_rcu);
 }
 
@@ -45,25 +59,60 @@ struct bt_actor *bufftrack_actor_new(void)
 	return actor;
 }
 
-static bool same_comm(const char *a, const char *b)
-{
-	BUILD_BUG_ON(TASK_COMM_LEN != 2 * sizeof(u64));
-	/* data_race: another thread may rename the task, see below; @a is an actor's. */
-	return data_race(get_unaligned((const u64 *)a) == get_unaligned((const u64 *)b) &&
-			 get_unaligned((const u64 *)a + 1) == get_unaligned((const u64 *)b + 1));
-}
-
-/*
- * Both comms are padded with zeros. One read here while another thread writes it may
- * be torn: then it does not match, and costs an actor more.
+/**
+ * bufftrack_actor_at() - a task with a stack
+ * @base: the task's actor without one
+ * @stack: the stack, whose reference is taken over
+ *
+ * Return: a reference to an actor of both, or NULL for want of memory: the one that is
+ * there, or another where there are so many that looking for it costs more.
  */
-static bool actor_is_current(const struct bt_actor *actor)
+struct bt_actor *bufftrack_actor_at(const struct bt_actor *base, struct bt_stack *stack)
 {
-	return actor->tid == task_pid(current) && uid_eq(actor->uid, current_euid()) &&
-	       same_comm(actor->comm, current->comm);
+	struct bt_actor *actor, *fresh = NULL;
+	unsigned int seen;
+
+again:
+	seen = 0;
+	spin_lock(&stack->lock);
+	list_for_each_entry(actor, &stack->actors, node) {
+		if (seen++ == BT_ACTORS_SEEN)
+			break;
+		/* One without references is here until leave_stack() has the lock. */
+		if (actor->tid == base->tid && uid_eq(actor->uid, base->uid) &&
+		    !memcmp(actor->comm, base->comm, sizeof(base->comm)) &&
+		    refcount_inc_not_zero(&actor->refs))
+			goto found;
+	}
+	if (!fresh) {
+		spin_unlock(&stack->lock);
+		fresh = kmalloc(sizeof(*fresh), BT_GFP);
+		if (!fresh) {
+			bufftrack_stack_put(stack);
+			return NULL;
+		}
+		goto again;
+	}
+	/* From here on the actor has the reference to the stack, and never changes. */
+	actor = fresh;
+	refcount_set(&actor->refs, 1);
+	actor->uid = base->uid;
+	actor->pid = get_pid(base->pid);
+	actor->tid = get_pid(base->tid);
+	memcpy(actor->comm, base->comm, sizeof(actor->comm));
+	actor->stack = stack;
+	list_add(&actor->node, &stack->actors);
+	spin_unlock(&stack->lock);
+	return actor;
+found:
+	spin_unlock(&stack->lock);
+	kfree(fresh);
+	bufftrack_stack_put(stack);
+	return actor;
 }
 
-static noinline struct bt_actor *actor_fill(struct bt_actor __rcu **slot)
+/* bufftrack_actor_fill - the current task in a slot of a cache: a reference, or NULL */
+struct bt_actor *bufftrack_actor_fill(struct bt_actor __rcu **slot)
 {
 	struct bt_actor *actor, *old;
 
@@ -76,35 +125,6 @@ static noinline struct bt_actor *actor_fill(struct bt_actor __rcu **slot)
 	return actor;
 }
 
-/*
- * A reference to the current task as an actor, or NULL for want of memory.
- *
- * The client's cache holds one actor a slot, chosen by the tid: threads of a pool,
- * whose tids follow each other, do not meet. It pins its actors until the client
- * closes.
- *
- * It has no lock. The xchg() is a full barrier: it pairs with rcu_dereference_sched(),
- * so that who finds an actor finds it complete, and nothing of it changes after that.
- * Of two threads that fill a slot at once each gets the other's or an older actor
- * out, once, and drops the slot's reference to it. Its memory stays for those under
- * RCU who have yet to take a reference, which they only get while there is one. (A
- * section of the _sched kind is a count, where the other is a call.)
- */
-static __always_inline struct bt_actor *actor_get(struct bt_client *client)
-{
-	struct bt_actor __rcu **slot = &client->actors[current->pid & (BT_ACTOR_SLOTS - 1)];
-	struct bt_actor *actor;
-
-	rcu_read_lock_sched();
-	actor = rcu_dereference_sched(*slot);
-	if (likely(actor && actor_is_current(actor) && refcount_inc_not_zero(&actor->refs))) {
-		rcu_read_unlock_sched();
-		return actor;
-	}
-	rcu_read_unlock_sched();
-	return actor_fill(slot);
-}
-
 /* bufftrack_actor_exited - whether the actor's process is gone; RCU keeps the task, we the pid */
 bool bufftrack_actor_exited(const struct bt_actor *actor)
 {
@@ -114,26 +134,4 @@ bool bufftrack_actor_exited(const struct bt_actor *actor)
 	gone = !pid_task(actor->pid, PIDTYPE_TGID);
 	rcu_read_unlock();
 	return gone;
-}
-
-/* bufftrack_caller_init - the current task as a caller, or -ENOMEM; may sleep */
-int bufftrack_caller_init(struct bt_caller *caller, struct bt_client *client)
-{
-	caller->client = client;
-	caller->actor = actor_get(client);
-	caller->refs = 1;
-	caller->now = ktime_get_ns();
-	caller->tally.space = NULL;
-	caller->nr_spare = 0;
-	return caller->actor ? 0 : -ENOMEM;
-}
-
-/* bufftrack_caller_exit - its calls are over, and counted */
-void bufftrack_caller_exit(struct bt_caller *caller)
-{
-	bufftrack_tally_flush(caller);
-	if (unlikely(caller->nr_spare))
-		bufftrack_spares_free(caller);
-	if (refcount_sub_and_test(caller->refs, &caller->actor->refs))
-		bufftrack_actor_free(caller->actor);
 }

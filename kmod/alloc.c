@@ -11,7 +11,9 @@
 #include <linux/slab.h>
 
 #include "compat.h"
+#include "alloc.h"
 #include "life.h"
+#include "log.h"
 
 /* Tombstones given up at a time, where there is no memory for a record. */
 #define BT_EVICT_CHUNK 64
@@ -97,13 +99,6 @@ static void hold_begins(struct bt_hold *hold, const struct bt_record *rec)
 	bt_stats_bytes(&hold->attach->client->stats, rec->size, rec->size);
 }
 
-static void count_shared(struct bt_client *client, struct bt_stats *part)
-{
-	bt_stats_add(part, shared, 1);
-	bt_stats_add(&client->user->stats, shared, 1);
-	bt_stats_add(&client->stats, shared, 1);
-}
-
 static noinline void life_begin(struct bt_record *rec, struct alloc *alloc, struct bufftrack_op *op)
 {
 	bt_life_begin(rec, alloc->caller, alloc->attach, alloc->space, alloc->shard_nr,
@@ -114,23 +109,30 @@ static noinline void life_begin(struct bt_record *rec, struct alloc *alloc, stru
 static int alloc_first(struct alloc *alloc, struct bufftrack_op *op, struct spare *spare,
 		       struct bt_record **new)
 {
+	const struct bt_tally *tally = &alloc->caller->tally;
 	struct bt_client *client = alloc->caller->client;
 	struct bt_record *rec = spare->record;
+	bool several;
 	int err;
 
-	/* Mostly there is one at hand; to wait for it the lock has to go. */
+	/*
+	 * Mostly there is one at hand; to wait for it the lock has to go. Of a batch in
+	 * which a new key came already more are to be expected.
+	 */
 	if (likely(!rec)) {
-		rec = bufftrack_record_take(alloc->caller, &alloc->key);
+		several = tally->space && tally->fresh;
+		rec = bufftrack_record_take(&alloc->caller->spares, several, &alloc->key);
 		spare->record = rec;
 	}
 	if (unlikely(!rec)) {
 		spare->need_record = true;
 		return -EAGAIN;
 	}
-	err = bt_held_inc(client);
+	err = bt_held_reserve(client);
 	if (err)
 		return err;
-	err = bufftrack_record_insert(alloc->attach->share, rec, alloc->key.hash);
+	err = bufftrack_record_insert(alloc->attach->share->table,
+				      &alloc->attach->share->spaces.by_id, rec, alloc->key.hash);
 	if (err) {
 		atomic_dec(&client->held);
 		return -EBUSY;
@@ -158,11 +160,11 @@ static int alloc_more(struct alloc *alloc, struct bt_record *rec, struct bufftra
 	if (rec->first.refs == U32_MAX)
 		return -EOVERFLOW;
 	if (!hold || !hold->count) {
-		err = bt_held_inc(client);
+		err = bt_held_reserve(client);
 		if (err)
 			return err;
 	}
-	bufftrack_tally_flush(alloc->caller);
+	bt_caller_flush(alloc->caller);
 	if (op->size != rec->size)
 		op->verdict = BUFFTRACK_SIZE_MISMATCH;
 	if (!hold)
@@ -170,7 +172,7 @@ static int alloc_more(struct alloc *alloc, struct bt_record *rec, struct bufftra
 	if (!hold->count++)
 		hold_begins(hold, rec);
 	rec->first.refs++;
-	count_shared(client, alloc->space->stats);
+	bufftrack_count(BT_SHARED, alloc->space->stats, client->user, client);
 	return 0;
 }
 
@@ -182,7 +184,7 @@ static int alloc_missed(struct alloc *alloc, struct bt_record *rec, struct bufft
 	int err;
 
 	if (!(hold && hold->count)) {
-		err = bt_held_inc(client);
+		err = bt_held_reserve(client);
 		if (err)
 			return err;
 	} else {
@@ -224,7 +226,7 @@ static int alloc_locked(struct alloc *alloc, struct bt_record *rec, struct bufft
 	} else if (!rec) {
 		err = alloc_first(alloc, op, spare, &rec);
 	} else if (rec->state != BUFFTRACK_STATE_LIVE) {
-		err = bt_held_inc(caller->client);
+		err = bt_held_reserve(caller->client);
 		if (!err)
 			life_begin(rec, alloc, op);
 	} else if (op->flags & BUFFTRACK_F_EXCLUSIVE) {
@@ -239,30 +241,34 @@ static int alloc_locked(struct alloc *alloc, struct bt_record *rec, struct bufft
 
 	bufftrack_answer(op, caller->client, rec);
 	if (op->verdict != BUFFTRACK_OK)
-		bufftrack_report_bad(caller, alloc->attach->share, rec, named, op, bad);
+		bt_verdict_tell(caller, alloc->attach->share, rec, named, op, bad);
 	if (tracepoint_enabled(bufftrack_alloc) && op->verdict != BUFFTRACK_DANGLING_VIEW)
-		bufftrack_report_use(caller, rec, op, true);
+		bufftrack_event_use(caller, rec, op, true);
 	return 0;
 }
 
-/* Whether to look once more: with what it needs, which may have changed by then. */
-static bool alloc_again(struct alloc *alloc, struct spare *spare, int *err, int *tries)
+/*
+ * Supply what was missing, outside the lock: memory, or the time in which a table grows.
+ * An errno where it cannot be had. What others have done to the key meanwhile was before.
+ */
+static int supply(struct alloc *alloc, struct spare *spare, int need, int *tries)
 {
-	if (*err != -EAGAIN && *err != -EBUSY)
-		return false;
-	/* Memory, or a table that grows, may be waited for. */
-	bufftrack_tally_flush(alloc->caller);
-	if (*err == -EAGAIN) {
-		*err = spare_fill(spare, alloc->attach->share, &alloc->key);
-	} else if (!(*tries)--) {
-		*err = -ENOMEM;
-	} else {
-		*err = 0;
+	int err = 0;
+
+	bt_caller_flush(alloc->caller);
+	if (need == -EAGAIN)
+		err = spare_fill(spare, alloc->attach->share, &alloc->key);
+	else if (!(*tries)--)
+		err = -ENOMEM;
+	else
 		fsleep(1000);
-	}
-	/* What others have done to the key meanwhile was before. */
 	alloc->caller->now = ktime_get_ns();
-	return !*err;
+	return err;
+}
+
+static bool is_need(int err)
+{
+	return err == -EAGAIN || err == -EBUSY;
 }
 
 static int alloc_failed(int err)
@@ -290,14 +296,16 @@ static noinline int alloc_slow(struct bt_caller *caller, struct bt_attach *attac
 	struct bt_table *table = attach->share->table;
 	struct spare spare = {};
 	struct bt_bad bad BT_UNINIT; /* filled where there is a bad verdict only */
-	struct bt_stats *part;
 	int tries = 20;
 	int err;
 
 	for (;;) {
 		err = alloc_locked(&alloc, rec, op, &spare, &bad);
 		bt_shard_unlock(&table->shards[nr]);
-		if (likely(!err) || !alloc_again(&alloc, &spare, &err, &tries))
+		if (likely(!is_need(err)))
+			break;
+		err = supply(&alloc, &spare, err, &tries);
+		if (err)
 			break;
 		bt_shard_lock(&table->shards[nr]);
 		rec = bt_record_find(table, key);
@@ -306,16 +314,12 @@ static noinline int alloc_slow(struct bt_caller *caller, struct bt_attach *attac
 	kfree(spare.hold);
 	if (err)
 		return alloc_failed(err);
-	if (likely(op->verdict == BUFFTRACK_OK && !(op->flags & BUFFTRACK_F_VIEW)))
-		return 0;
-
-	bufftrack_tally_flush(caller);
-	part = space ? space->stats : bufftrack_part_stats(attach->share, op->space);
-	if (op->verdict != BUFFTRACK_OK) {
-		bufftrack_count_verdict(caller->client, part, op->verdict);
-		bufftrack_report_after(caller->client, &bad);
-	} else {
-		bufftrack_count_view(caller->client, part);
+	if (unlikely(op->verdict != BUFFTRACK_OK || op->flags & BUFFTRACK_F_VIEW)) {
+		bt_caller_flush(caller);
+		bufftrack_verdict_end(caller,
+				      space ? space->stats
+					    : bufftrack_part_stats(attach->share, op->space),
+				      op, &bad);
 	}
 	return 0;
 }
@@ -326,9 +330,8 @@ static noinline int alloc_nowhere(struct bt_caller *caller, struct bufftrack_op 
 	struct bt_bad bad BT_UNINIT;
 
 	op->verdict = BUFFTRACK_DANGLING_VIEW;
-	bufftrack_report_bad(caller, NULL, NULL, BT_NAMED_NEVER, op, &bad);
-	bufftrack_count_verdict(caller->client, NULL, op->verdict);
-	bufftrack_report_after(caller->client, &bad);
+	bt_verdict_tell(caller, NULL, NULL, BT_NAMED_NEVER, op, &bad);
+	bufftrack_verdict_end(caller, NULL, op, &bad);
 	return 0;
 }
 
@@ -345,14 +348,14 @@ alloc_place(struct bt_client *client, const struct bufftrack_op *op, struct bt_s
 
 	WRITE_ONCE(client->used, true);
 	if (op->flags & BUFFTRACK_F_VIEW)
-		return bufftrack_attach(client, op->device, false);
+		return bufftrack_attach_make_known(client, op->device);
 
 	if ((unsigned int)atomic_read(&client->held) >= READ_ONCE(bufftrack_max_buffers))
 		return ERR_PTR(-ENOSPC);
-	attach = bufftrack_attach(client, op->device, true);
+	attach = bufftrack_attach_make(client, op->device);
 	if (IS_ERR(attach))
 		return attach;
-	*space = bufftrack_space_get(attach->share, op->space);
+	*space = bufftrack_space_get(&attach->share->spaces, op->space);
 	return IS_ERR(*space) ? ERR_CAST(*space) : attach;
 }
 
@@ -396,7 +399,7 @@ int bufftrack_alloc(struct bt_caller *caller, struct bufftrack_op *op)
 
 	attach = bufftrack_attach_find(client, op->device);
 	if (likely(attach))
-		space = bt_space_find(attach, op->space);
+		space = bt_attach_space(attach, op->space);
 	if (unlikely(!space))
 		return alloc_begin(caller, op);
 
@@ -405,11 +408,11 @@ int bufftrack_alloc(struct bt_caller *caller, struct bufftrack_op *op)
 	rec = bt_record_find(attach->share->table, key);
 	/* The ordinary one begins a life on a tombstone. */
 	if (unlikely(!rec || rec->state == BUFFTRACK_STATE_LIVE || op->flags & BUFFTRACK_F_VIEW ||
-		     bt_held_inc(client)))
+		     bt_held_reserve(client)))
 		return alloc_slow(caller, attach, space, rec, op);
 	bt_life_begin(rec, caller, attach, space, nr, true, op);
 	if (tracepoint_enabled(bufftrack_alloc))
-		bufftrack_report_use(caller, rec, op, true);
+		bufftrack_event_use(caller, rec, op, true);
 	bt_shard_unlock(shard);
 	return 0;
 }

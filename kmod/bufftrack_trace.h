@@ -12,7 +12,7 @@
 
 #include <linux/tracepoint.h>
 
-#include "bufftrack.h"
+#include "event.h"
 
 TRACE_DEFINE_ENUM(BUFFTRACK_STATE_NONE);
 TRACE_DEFINE_ENUM(BUFFTRACK_STATE_LIVE);

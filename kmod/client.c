@@ -5,7 +5,8 @@
 #include <linux/cred.h>
 #include <linux/slab.h>
 
-#include "bufftrack.h"
+#include "client.h"
+#include "param.h"
 
 /*
  * Every open client by its id. xa_store() publishes it complete. Readers hold RCU,
@@ -66,7 +67,6 @@ struct bt_client *bufftrack_client_open(void)
 	err = xa_err(xa_store(&bt_clients, client->id, client, BT_GFP));
 	if (err)
 		goto user;
-	bufftrack_report_open(client);
 	return client;
 user:
 	bufftrack_user_put(client->user);
@@ -79,38 +79,9 @@ free:
 	return ERR_PTR(err);
 }
 
-static void attach_free(struct bt_attach *attach)
+/* bufftrack_client_remove - of a file that has been released: nobody finds it any more */
+void bufftrack_client_remove(struct bt_client *client)
 {
-	struct bt_share *share = attach->share;
-
-	atomic_dec(&(share->parent ?: share)->clients);
-	/* A PRIVATE client's keys go with it. */
-	if (share->parent)
-		bufftrack_history_forget(share);
-	bufftrack_share_put(share);
-	kfree(attach);
-}
-
-/**
- * bufftrack_client_close() - the last reference to the file has gone
- * @client: the client; gone afterwards
- *
- * Drops its holds, each with a LEAK. Whatever ended the task, the file's
- * release calls this at once. May sleep, and does so between many holds.
- */
-void bufftrack_client_close(struct bt_client *client)
-{
-	struct bt_attach *attach;
-	unsigned long serial;
-	u64 leaks = 0;
-
-	xa_for_each(&client->attaches, serial, attach) {
-		leaks += bufftrack_attach_close(attach);
-		attach_free(attach);
-	}
-	xa_destroy(&client->attaches);
-
-	bufftrack_report_close(client, leaks);
 	xa_erase(&bt_clients, client->id);
 	bufftrack_client_put(client);
 }
@@ -184,7 +155,7 @@ int bufftrack_client_set(struct bt_client *client, struct bufftrack_client *arg)
 /*
  * An attach keeps its device, and so the serial, for as long as it is there: until
  * the client closes, with no call under way. So no lock is needed to look for it:
- * xa_store() in attach_create() publishes it complete.
+ * xa_store() in attach_make_locked() publishes it complete.
  */
 static struct bt_attach *attach_find(struct bt_client *client, u64 id)
 {
@@ -195,7 +166,7 @@ static struct bt_attach *attach_find(struct bt_client *client, u64 id)
 	return xa_load(&client->attaches, serial);
 }
 
-static struct bt_attach *attach_create(struct bt_client *client, u64 id, bool create)
+static struct bt_attach *attach_make_locked(struct bt_client *client, u64 id, bool new_device)
 {
 	struct bt_attach *attach;
 	struct bt_share *share;
@@ -206,7 +177,9 @@ static struct bt_attach *attach_create(struct bt_client *client, u64 id, bool cr
 	if (attach)
 		return attach;
 
-	share = bufftrack_share_open(client, id, create);
+	share = bufftrack_share_open(client->user,
+				     client->flags & BUFFTRACK_CLIENT_PRIVATE ? client->id : 0, id,
+				     new_device);
 	if (IS_ERR_OR_NULL(share))
 		return ERR_CAST(share);
 
@@ -242,16 +215,7 @@ struct bt_attach *bufftrack_attach_lookup(struct bt_client *client, u64 id)
 	return attach;
 }
 
-/**
- * bufftrack_attach() - the client's attach to a device, made where not there
- * @client: the client
- * @id: the device
- * @create: make the device too, where it is not known
- *
- * Return: the attach, which stays until the client closes; NULL where the
- * device is not known and not to be made; or -ENOMEM, -ENOSPC. May sleep.
- */
-struct bt_attach *bufftrack_attach(struct bt_client *client, u64 id, bool create)
+static struct bt_attach *attach_make(struct bt_client *client, u64 id, bool new_device)
 {
 	struct bt_attach *attach = bufftrack_attach_find(client, id);
 
@@ -259,9 +223,34 @@ struct bt_attach *bufftrack_attach(struct bt_client *client, u64 id, bool create
 		return attach;
 
 	mutex_lock(&client->lock);
-	attach = attach_create(client, id, create);
+	attach = attach_make_locked(client, id, new_device);
 	mutex_unlock(&client->lock);
 	return attach;
+}
+
+/**
+ * bufftrack_attach_make() - the client's attach to a device; both made where not there
+ * @client: the client
+ * @id: the device
+ *
+ * Return: the attach, which stays until the client closes; or -ENOMEM, -ENOSPC. May
+ * sleep.
+ */
+struct bt_attach *bufftrack_attach_make(struct bt_client *client, u64 id)
+{
+	return attach_make(client, id, true);
+}
+
+/**
+ * bufftrack_attach_make_known() - the client's attach to a device that is known
+ * @client: the client
+ * @id: the device
+ *
+ * Return: as bufftrack_attach_make(); NULL where the device is not known.
+ */
+struct bt_attach *bufftrack_attach_make_known(struct bt_client *client, u64 id)
+{
+	return attach_make(client, id, false);
 }
 
 /* bufftrack_clients_exit - the last client has closed: nothing may be left */

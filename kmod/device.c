@@ -6,7 +6,9 @@
 #include <linux/rhashtable.h>
 #include <linux/slab.h>
 
-#include "bufftrack.h"
+#include "device.h"
+#include "param.h"
+#include "user.h"
 
 static const struct rhashtable_params bt_device_params = {
 	.head_offset = offsetof(struct bt_device, node),
@@ -228,27 +230,10 @@ int __init bufftrack_devices_init(void)
 	return rhashtable_init(&bt_devices, &bt_device_params);
 }
 
-/*
- * bufftrack_devices_exit - give up all tombstones, and with them the devices.
- * No client is left, so nothing else holds a share.
- */
+/* bufftrack_devices_exit - what kept them is gone */
 void bufftrack_devices_exit(void)
 {
-	unsigned long serial = 0;
-	struct bt_device *device;
-	struct bt_share *share;
-
-	bufftrack_users_forget();
-	while ((device = bufftrack_device_next(&serial))) {
-		share = NULL;
-		while ((share = bufftrack_share_next(device, share)))
-			bufftrack_history_forget(share);
-		bufftrack_device_put(device);
-	}
-	/* The works of shares put their parents and the devices, those of stacks users. */
-	drain_workqueue(bufftrack_wq);
 	WARN_ON(!xa_empty(&bt_devices_serial));
-	bufftrack_users_exit();
 	rhashtable_destroy(&bt_devices);
 	xa_destroy(&bt_devices_serial);
 }

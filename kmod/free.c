@@ -3,7 +3,9 @@
  * FREE, judged. As ALLOC it looks its record up, and decides, under the shard's lock.
  */
 #include "compat.h"
+#include "free.h"
 #include "life.h"
+#include "log.h"
 
 /*
  * A tombstone of this namespace was given up, so there may have been a life. It never
@@ -112,13 +114,6 @@ static void count_refused(struct bt_record *rec, const struct bt_client *client)
 		rec->refused_own++;
 }
 
-static void count_dropped(struct bt_client *client, struct bt_stats *part)
-{
-	bt_stats_add(part, dropped, 1);
-	bt_stats_add(&client->user->stats, dropped, 1);
-	bt_stats_add(&client->stats, dropped, 1);
-}
-
 /* Any FREE, under the lock. */
 static void free_locked(struct bt_caller *caller, struct bt_share *share, struct bt_stats *part,
 			struct bt_record *rec, unsigned int shard, struct bufftrack_op *op,
@@ -129,7 +124,7 @@ static void free_locked(struct bt_caller *caller, struct bt_share *share, struct
 	enum bt_named named = BT_NAMED_NEVER;
 	struct bt_hold *hold = NULL;
 
-	bufftrack_tally_flush(caller);
+	bt_caller_flush(caller);
 	if (op->flags & BUFFTRACK_F_VIEW) {
 		if (rec && rec->state == BUFFTRACK_STATE_LIVE && rec->views &&
 		    (!op->token || op->token == rec->generation))
@@ -149,7 +144,7 @@ static void free_locked(struct bt_caller *caller, struct bt_share *share, struct
 		if (rec)
 			count_refused(rec, client);
 		bufftrack_answer(op, client, rec);
-		bufftrack_report_bad(caller, share, rec, named, op, bad);
+		bt_verdict_tell(caller, share, rec, named, op, bad);
 		return;
 	}
 
@@ -158,15 +153,15 @@ static void free_locked(struct bt_caller *caller, struct bt_share *share, struct
 	rec->first.refs--;
 	if (op->size && op->size != rec->size) {
 		op->verdict = BUFFTRACK_SIZE_MISMATCH;
-		bufftrack_report_bad(caller, share, rec, BT_NAMED_LAST, op, bad);
+		bt_verdict_tell(caller, share, rec, BT_NAMED_LAST, op, bad);
 	}
 	if (!rec->first.refs)
 		bufftrack_life_end(rec, caller, BUFFTRACK_STATE_FREED, shard);
-	count_dropped(client, part);
+	bufftrack_count(BT_DROPPED, part, client->user, client);
 good:
 	bufftrack_answer(op, client, rec);
 	if (tracepoint_enabled(bufftrack_free) && rec)
-		bufftrack_report_use(caller, rec, op, false);
+		bufftrack_event_use(caller, rec, op, false);
 }
 
 /* Any FREE but the ordinary one, which found @rec and has locked its shard. */
@@ -175,30 +170,26 @@ static noinline int free_slow(struct bt_caller *caller, struct bt_attach *attach
 	__releases(&attach->share->table->shards[].lock)
 {
 	struct bt_stats *part = bt_attach_stats(attach, op->space);
-	struct bt_share *share = attach->share, *other = NULL;
+	struct bt_share *share = attach->share, *foreign = NULL;
 	struct bt_bad bad BT_UNINIT; /* filled where there is a bad verdict only */
 
 	free_locked(caller, share, part, rec, shard, op, &bad);
 	if (rec && rec->space->share != share)
-		other = bt_share_of(rec);
+		foreign = bt_share_of(rec);
 	bt_shard_unlock(&share->table->shards[shard]);
 
-	if (op->verdict != BUFFTRACK_OK) {
-		bufftrack_count_verdict(caller->client, part, op->verdict);
-		bufftrack_report_after(caller->client, &bad);
-	} else if (op->flags & BUFFTRACK_F_VIEW) {
-		bufftrack_count_view(caller->client, part);
-	}
+	if (op->verdict != BUFFTRACK_OK || op->flags & BUFFTRACK_F_VIEW)
+		bufftrack_verdict_end(caller, part, op, &bad);
 	bufftrack_history_trim(share);
-	bt_share_trim(other);
+	bt_share_trim(foreign);
 	return 0;
 }
 
-/* As bufftrack_attach(), of a device that the client has not used. */
+/* As bufftrack_attach_make_known(), of a device that the client has not used. */
 static noinline struct bt_attach *free_place(struct bt_client *client, u64 device)
 {
 	WRITE_ONCE(client->used, true);
-	return bufftrack_attach(client, device, false);
+	return bufftrack_attach_make_known(client, device);
 }
 
 /* On a device that nobody has used, or whose history is gone. */
@@ -208,16 +199,15 @@ static noinline int free_nowhere(struct bt_caller *caller, struct bufftrack_op *
 	struct bt_bad bad BT_UNINIT;
 
 	if (op->flags & BUFFTRACK_F_VIEW) {
-		bufftrack_count_view(client, NULL);
+		bufftrack_verdict_end(caller, NULL, op, NULL);
 		return 0;
 	}
 	op->verdict = BUFFTRACK_UNKNOWN_FREE;
 	if (!(READ_ONCE(client->flags) & BUFFTRACK_CLIENT_PRIVATE) &&
 	    bufftrack_device_lost(op->device))
 		op->info = BUFFTRACK_INFO_HISTORY_LOST | BUFFTRACK_INFO_PROBABLE;
-	bufftrack_report_bad(caller, NULL, NULL, BT_NAMED_NEVER, op, &bad);
-	bufftrack_count_verdict(client, NULL, op->verdict);
-	bufftrack_report_after(client, &bad);
+	bt_verdict_tell(caller, NULL, NULL, BT_NAMED_NEVER, op, &bad);
+	bufftrack_verdict_end(caller, NULL, op, &bad);
 	return 0;
 }
 
@@ -262,24 +252,22 @@ int bufftrack_free(struct bt_caller *caller, struct bufftrack_op *op)
 			return free_nowhere(caller, op);
 	}
 
-	space = bt_space_find(attach, op->space);
+	space = bt_attach_space(attach, op->space);
 	shard = &attach->share->table->shards[nr];
 	bt_shard_lock(shard);
 	rec = bt_record_find(attach->share->table, key);
 	if (unlikely(!free_is_last(rec, attach, space, op)))
 		return free_slow(caller, attach, rec, nr, op);
 
-	/* Not poisoned: its end comes to lie there. */
+	/* No list poison: tombstone fields reuse this storage. */
 	__hlist_del(&rec->first.node);
 	atomic_dec(&client->held);
 	bt_tally_of(caller, space)->freed++;
 	bt_tally_bytes(caller, -rec->size);
-	if (likely(rec->frees != U32_MAX))
-		rec->frees++;
 	bt_life_over(rec, caller, BUFFTRACK_STATE_FREED, nr);
 	op->generation = rec->generation;
 	if (tracepoint_enabled(bufftrack_free))
-		bufftrack_report_use(caller, rec, op, false);
+		bufftrack_event_use(caller, rec, op, false);
 	bt_shard_unlock(shard);
 	bufftrack_history_trim(attach->share);
 	return 0;

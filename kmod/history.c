@@ -9,9 +9,9 @@
 #include <linux/math64.h>
 #include <linux/sched.h>
 
-#include "bufftrack.h"
 #include "compat.h"
-#include "tomb.h"
+#include "history.h"
+#include "tally.h"
 
 /* Tombstones that the shrinker is to give up at a time: each time it walks all shares. */
 #define BT_SCAN_BATCH 1024
@@ -23,16 +23,10 @@ static void count_gone(const struct bt_record *rec, bool lost)
 {
 	const struct bt_share *share = rec->space->share;
 
-	if (lost) {
-		/* The device's own table; of a PRIVATE one nobody asks once it is gone. */
-		if (atomic64_inc_return(&share->table->evicted) == 1 && !share->parent)
-			bufftrack_device_set_lost(share->device->id);
-		bt_stats_add(rec->space->stats, evicted, 1);
-		bt_stats_add(&share->user->stats, evicted, 1);
-	} else {
-		bt_stats_add(rec->space->stats, forgotten, 1);
-		bt_stats_add(&share->user->stats, forgotten, 1);
-	}
+	/* The device's own table; of a PRIVATE one nobody asks once it is gone. */
+	if (lost && atomic64_inc_return(&share->table->evicted) == 1 && !share->parent)
+		bufftrack_device_set_lost(share->device->id);
+	bufftrack_count(lost ? BT_EVICTED : BT_FORGOTTEN, rec->space->stats, share->user, NULL);
 }
 
 /* Remove the oldest one; false where there is none. Takes a shard's lock. */
@@ -44,7 +38,7 @@ static bool remove_oldest(struct bt_share *share, bool lost)
 
 	for (i = 0; i < BT_SHARDS; i++) {
 		/*
-		 * From tomb.h, without its lock: which list is taken is a hint. That all are
+		 * From history.h, without its lock: which list is taken is a hint. That all are
 		 * empty is for certain where nobody can add one, as when a PRIVATE client
 		 * has closed: its end took each lock after the last tombstone came.
 		 */
@@ -58,15 +52,16 @@ static bool remove_oldest(struct bt_share *share, bool lost)
 		return false;
 
 	rcu_read_lock();
-	spin_lock(&share->table->shards[best].lock);
+	bt_shard_lock(&share->table->shards[best]);
 	/* It may have come to life since; then the next call sees that. */
 	rec = hlist_entry_safe(share->tombs[best].list.first, struct bt_record, tomb);
 	if (rec) {
 		bt_tomb_del(rec, best);
 		count_gone(rec, lost);
-		bufftrack_record_remove(rec);
+		bufftrack_record_remove(share->table, rec);
+		bufftrack_share_put(share);
 	}
-	spin_unlock(&share->table->shards[best].lock);
+	bt_shard_unlock(&share->table->shards[best]);
 	rcu_read_unlock();
 	return true;
 }
@@ -95,6 +90,21 @@ void bufftrack_history_forget(struct bt_share *share)
 {
 	while (remove_oldest(share, false))
 		cond_resched();
+}
+
+/* bufftrack_history_forget_all - at the end, when no client is left to hold a share */
+void bufftrack_history_forget_all(void)
+{
+	struct bt_device *device;
+	unsigned long serial = 0;
+	struct bt_share *share;
+
+	while ((device = bufftrack_device_next(&serial))) {
+		share = NULL;
+		while ((share = bufftrack_share_next(device, share)))
+			bufftrack_history_forget(share);
+		bufftrack_device_put(device);
+	}
 }
 
 /* bufftrack_history_shrink - down to the limit; may sleep */

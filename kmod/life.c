@@ -69,8 +69,7 @@ void bufftrack_space_change(struct bt_record *rec, struct bt_caller *caller, str
 	struct bt_space *from = rec->space;
 
 	if (from) {
-		bt_stats_add(from->stats, forgotten, 1);
-		bt_stats_add(&from->share->user->stats, forgotten, 1);
+		bufftrack_count(BT_FORGOTTEN, from->stats, from->share->user, NULL);
 		bufftrack_share_put(from->share);
 	}
 	refcount_inc(&space->share->refs);
@@ -81,23 +80,23 @@ void bufftrack_space_change(struct bt_record *rec, struct bt_caller *caller, str
 	bt_tally_of(caller, space)->fresh++;
 }
 
-/* The holds that are left, of count 0 but in a reset or a missed free, go. */
+/*
+ * bufftrack_life_end - end a life: drop the remaining holds, and count the end. Only
+ * RESET and MISSED_FREE leave holds with a nonzero count.
+ */
 void bufftrack_life_end(struct bt_record *rec, struct bt_caller *caller, enum bufftrack_state state,
 			unsigned int shard)
 {
 	struct bt_space *space = rec->space;
 	struct bt_share *share = space->share;
 
-	bufftrack_tally_flush(caller);
+	bt_caller_flush(caller);
 	while (rec->first.attach)
 		bufftrack_hold_remove(rec, &rec->first);
-	bt_stats_add(space->stats, ended, 1);
-	bt_stats_add(&share->user->stats, ended, 1);
+	bufftrack_count(BT_ENDED, space->stats, share->user, NULL);
 	bt_stats_bytes(space->stats, -rec->size, 0);
 	bt_stats_bytes(share->stats, -rec->size, 0);
 	bt_stats_bytes(&share->user->stats, -rec->size, 0);
-	if (state == BUFFTRACK_STATE_FREED && likely(rec->frees != U32_MAX))
-		rec->frees++;
 	bt_life_over(rec, caller, state, shard);
 }
 

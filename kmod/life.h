@@ -5,10 +5,8 @@
 #ifndef BUFFTRACK_LIFE_H
 #define BUFFTRACK_LIFE_H
 
-#include "bufftrack.h"
-#include "count.h"
-#include "record.h"
-#include "tomb.h"
+#include "event.h"
+#include "history.h"
 
 struct bt_hold *bufftrack_hold_find(struct bt_record *rec, const struct bt_client *client);
 void bufftrack_hold_ends(struct bt_hold *hold, const struct bt_record *rec);
@@ -19,39 +17,6 @@ void bufftrack_life_end(struct bt_record *rec, struct bt_caller *caller, enum bu
 			unsigned int shard);
 void bufftrack_answer(struct bufftrack_op *op, const struct bt_client *client,
 		      struct bt_record *rec);
-
-/*
- * References to the caller's actor go to a record and come back from it, mostly one
- * for one: the caller hands on what came back.
- */
-static inline struct bt_actor *bt_actor_give(struct bt_caller *caller)
-{
-	if (likely(caller->refs > 1))
-		caller->refs--;
-	else
-		refcount_inc(&caller->actor->refs);
-	return caller->actor;
-}
-
-static inline void bt_actor_take_back(struct bt_caller *caller, struct bt_actor *actor)
-{
-	if (likely(actor == caller->actor))
-		caller->refs++;
-	else
-		bufftrack_actor_put(actor);
-}
-
-/* In place of an event of two lives ago: mostly the actor is the same one. */
-static inline void bt_when_set(struct bt_when *when, struct bt_caller *caller)
-{
-	struct bt_actor *old = when->actor;
-
-	if (unlikely(old != caller->actor)) {
-		when->actor = bt_actor_give(caller);
-		bufftrack_actor_put(old);
-	}
-	when->time = caller->now;
-}
 
 static inline void bt_hold_init(struct bt_hold *hold, struct bt_attach *attach, unsigned int shard,
 				u32 count, u32 refs)
@@ -67,7 +32,7 @@ static inline void bt_hold_init(struct bt_hold *hold, struct bt_attach *attach, 
  * within the client's limit, which is taken. -ENOSPC where there is none: of two at
  * once for the last place both may be refused, never both let in.
  */
-static inline int bt_held_inc(struct bt_client *client)
+static inline int bt_held_reserve(struct bt_client *client)
 {
 	unsigned int max = READ_ONCE(bufftrack_max_buffers);
 
@@ -110,31 +75,12 @@ static __always_inline void bt_life_begin(struct bt_record *rec, struct bt_calle
 	op->refs = 1;
 }
 
-/*
- * The tombstone of a life that has ended is its user's, who may be another than the
- * caller's. A reference to his share, for bt_share_trim() once the lock is gone.
- */
-static inline struct bt_share *bt_share_of(const struct bt_record *rec)
-{
-	struct bt_share *share = rec->space->share;
-
-	refcount_inc(&share->refs);
-	return share;
-}
-
-/* Takes the reference over; NULL is allowed. */
-static inline void bt_share_trim(struct bt_share *share)
-{
-	if (!share)
-		return;
-	bufftrack_history_trim(share);
-	bufftrack_share_put(share);
-}
-
 /* Its holds are gone: it has its end where it had them. */
-static inline void bt_life_over(struct bt_record *rec, struct bt_caller *caller,
-				enum bufftrack_state state, unsigned int shard)
+static __always_inline void bt_life_over(struct bt_record *rec, struct bt_caller *caller,
+					 enum bufftrack_state state, unsigned int shard)
 {
+	if (state == BUFFTRACK_STATE_FREED && likely(rec->frees != U32_MAX))
+		rec->frees++;
 	rec->state = state;
 	rec->end.time = caller->now;
 	rec->end.actor = bt_actor_give(caller);

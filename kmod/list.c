@@ -13,8 +13,12 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
-#include "bufftrack.h"
-#include "hash.h"
+#include "client.h"
+#include "list.h"
+#include "param.h"
+#include "stack.h"
+#include "user.h"
+#include "walk.h"
 
 #define CURSOR_STARTED BIT_ULL(32)
 #define LIST_CHUNK 16
@@ -174,10 +178,10 @@ static int list_table(struct list_ctx *ctx, struct bt_table *table, struct bt_po
 			 * what was evicted meanwhile (bufftrack_record_remove()).
 			 */
 			shard = &table->shards[bt_shard_nr(bt_hash(rec->buffer, rec->space_id))];
-			spin_lock(&shard->lock);
+			bt_shard_lock(shard);
 			if (wanted(ctx, rec))
 				fill_life(ctx, &ctx->lives[ctx->nr++], rec);
-			spin_unlock(&shard->lock);
+			bt_shard_unlock(shard);
 		} while (ctx->nr < room && --left && !need_resched());
 		more = !!rec;
 		rcu_read_unlock();

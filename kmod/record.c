@@ -5,6 +5,7 @@
 #include <linux/random.h>
 #include <linux/slab.h>
 
+#include "param.h"
 #include "record.h"
 
 /*
@@ -79,7 +80,7 @@ struct bt_record *bufftrack_record_find_resizing(struct bt_table *table, u64 buf
  * Others' are passed by: their memory is there, under RCU, but a space that another
  * shard's record refers to may not be: it is compared, and not looked at.
  */
-static noinline bool bucket_full(struct bt_share *share, const struct bucket_table *tbl,
+static noinline bool bucket_full(struct xarray *spaces, const struct bucket_table *tbl,
 				 unsigned int bucket)
 {
 	const struct bt_space *space;
@@ -89,24 +90,26 @@ static noinline bool bucket_full(struct bt_share *share, const struct bucket_tab
 
 	rht_for_each_entry_rcu(rec, head, tbl, bucket, node) {
 		space = READ_ONCE(rec->space);
-		if (space && space == xa_load(&share->spaces, rec->space_id))
+		if (space && space == xa_load(spaces, rec->space_id))
 			own++;
 	}
 	return own >= BT_MAX_CHAIN;
 }
 
 /**
- * bufftrack_record_insert() - bring a record into a share's table
- * @share: the share
+ * bufftrack_record_insert() - bring a record into a table
+ * @table: the table
+ * @spaces: those of the share whose record it is, by their number
  * @rec: the record, of a key that is not there; its shard's lock is held
  * @hash: the key's
  *
  * Return: 0; -EBUSY, -ENOMEM where the table has no room until it has been made
  * larger, or the bucket has too many of the share's.
  */
-int bufftrack_record_insert(struct bt_share *share, struct bt_record *rec, u32 hash)
+int bufftrack_record_insert(struct bt_table *table, struct xarray *spaces, struct bt_record *rec,
+			    u32 hash)
 {
-	struct rhashtable *ht = &share->table->records;
+	struct rhashtable *ht = &table->records;
 	const struct bucket_table *tbl = rht_dereference_rcu(ht->tbl, ht);
 	unsigned int bucket = hash & (tbl->size - 1);
 	struct rhash_head *head;
@@ -114,7 +117,7 @@ int bufftrack_record_insert(struct bt_share *share, struct bt_record *rec, u32 h
 
 	rht_for_each_rcu(head, tbl, bucket)
 		nr++;
-	if (unlikely(nr >= BT_MAX_CHAIN) && bucket_full(share, tbl, bucket))
+	if (unlikely(nr >= BT_MAX_CHAIN) && bucket_full(spaces, tbl, bucket))
 		return -EBUSY;
 	return rhashtable_insert_fast(ht, &rec->node, bt_record_params);
 }
@@ -134,31 +137,32 @@ struct bt_record *bufftrack_record_new(const struct bt_key *key, gfp_t gfp)
 }
 
 /*
- * bufftrack_record_take - the same under a shard's lock. Of a batch in which a new key
- * came already more are to be expected: then several are allocated at once.
+ * bufftrack_record_take - the same under a shard's lock. Where the caller expects to need
+ * @several, they are allocated at once, and kept in @spares.
  */
-struct bt_record *bufftrack_record_take(struct bt_caller *caller, const struct bt_key *key)
+struct bt_record *bufftrack_record_take(struct bt_spares *spares, bool several,
+					const struct bt_key *key)
 {
 	struct bt_record *rec;
 
 	/* All of them or none: it returns that as a number in 6.12, as a bool in 7.2. */
-	if (!caller->nr_spare && caller->tally.space && caller->tally.fresh &&
+	if (!spares->nr && several &&
 	    kmem_cache_alloc_bulk(bt_record_cache, BT_GFP_LOCKED | __GFP_ZERO, BT_SPARES,
-				  caller->spare))
-		caller->nr_spare = BT_SPARES;
-	if (!caller->nr_spare)
+				  spares->record))
+		spares->nr = BT_SPARES;
+	if (!spares->nr)
 		return bufftrack_record_new(key, BT_GFP_LOCKED);
-	rec = caller->spare[--caller->nr_spare];
+	rec = spares->record[--spares->nr];
 	rec->buffer = key->buffer;
 	rec->space_id = key->space_id;
 	return rec;
 }
 
-/* bufftrack_spares_free - what the caller's batch did not need */
-void bufftrack_spares_free(struct bt_caller *caller)
+/* bufftrack_spares_free - what a batch did not need */
+void bufftrack_spares_free(struct bt_spares *spares)
 {
-	kmem_cache_free_bulk(bt_record_cache, caller->nr_spare, caller->spare);
-	caller->nr_spare = 0;
+	kmem_cache_free_bulk(bt_record_cache, spares->nr, spares->record);
+	spares->nr = 0;
 }
 
 /* bufftrack_record_free - one that has never been in a table; NULL is allowed */
@@ -175,14 +179,13 @@ static void record_free_rcu(struct rcu_head *rcu)
 
 /**
  * bufftrack_record_remove() - forget a tombstone
+ * @table: the table that it is in
  * @rec: dead, in its share's list of tombstones no more; the shard's lock is
- *	held, and RCU or a reference keeps its share
+ *	held, and the caller still has the record's reference to its share
  */
-void bufftrack_record_remove(struct bt_record *rec)
+void bufftrack_record_remove(struct bt_table *table, struct bt_record *rec)
 {
-	struct bt_share *share = rec->space->share;
-
-	rhashtable_remove_fast(&share->table->records, &rec->node, bt_record_params);
+	rhashtable_remove_fast(&table->records, &rec->node, bt_record_params);
 	/* Walks that stand on it take the lock and look at this. */
 	rec->state = BUFFTRACK_STATE_NONE;
 	bufftrack_actor_put(rec->alloc[0].actor);
@@ -190,7 +193,6 @@ void bufftrack_record_remove(struct bt_record *rec)
 	bufftrack_actor_put(rec->prev_end.actor);
 	bufftrack_actor_put(rec->end.actor);
 	call_rcu(&rec->rcu, record_free_rcu);
-	bufftrack_share_put(share);
 }
 
 /* bufftrack_prev_generation - of the life before, 0 where that is not known */

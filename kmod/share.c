@@ -5,11 +5,13 @@
  */
 #include <linux/slab.h>
 
-#include "bufftrack.h"
+#include "param.h"
+#include "share.h"
+#include "user.h"
 
 static void share_free(struct bt_share *share)
 {
-	bufftrack_spaces_destroy(share);
+	bufftrack_spaces_destroy(&share->spaces);
 	bufftrack_stats_destroy(&share->own_stats);
 	if (share->parent) {
 		bufftrack_table_destroy(share->table);
@@ -139,8 +141,8 @@ void bufftrack_shares_each(void (*fn)(struct bt_share *share, void *arg), void *
 }
 
 /* Takes over the reference to the parent, if it can. Nobody sees it yet. */
-static struct bt_share *share_new(struct bt_client *client, struct bt_device *device,
-				  struct bt_share *parent)
+static struct bt_share *share_new(struct bt_user *user, struct bt_device *device,
+				  struct bt_share *parent, u64 private_client)
 {
 	struct bt_share *share;
 	int err, i;
@@ -150,7 +152,7 @@ static struct bt_share *share_new(struct bt_client *client, struct bt_device *de
 		return ERR_PTR(-ENOMEM);
 	if (parent) {
 		share->parent = parent;
-		share->private_client = client->id;
+		share->private_client = private_client;
 		share->stats = parent->stats;
 		share->table = share->private_table;
 		err = bufftrack_table_init(share->table);
@@ -167,9 +169,9 @@ static struct bt_share *share_new(struct bt_client *client, struct bt_device *de
 	refcount_set(&share->refs, 1);
 	refcount_inc(&device->refs);
 	share->device = device;
-	refcount_inc(&client->user->refs);
-	share->user = client->user;
-	bufftrack_spaces_init(share);
+	refcount_inc(&user->refs);
+	share->user = user;
+	bufftrack_spaces_init(&share->spaces, share, parent ? &parent->spaces : NULL);
 	INIT_WORK(&share->free_work, share_free_work);
 	for (i = 0; i < BT_SHARDS; i++) {
 		share->tombs[i].tail = &share->tombs[i].list.first;
@@ -212,21 +214,21 @@ static struct bt_share *share_find(struct bt_device *device, const struct bt_use
 }
 
 /* The user's share that all clients but PRIVATE ones have, made where not there */
-static struct bt_share *share_public(struct bt_client *client, struct bt_device *device)
+static struct bt_share *share_public(struct bt_user *user, struct bt_device *device)
 {
 	struct bt_share *share, *fresh;
 
 	mutex_lock(&device->lock);
-	share = share_find(device, client->user);
+	share = share_find(device, user);
 	mutex_unlock(&device->lock);
 	if (share)
 		return share;
 
-	fresh = share_new(client, device, NULL);
+	fresh = share_new(user, device, NULL, 0);
 	if (IS_ERR(fresh))
 		return fresh;
 	mutex_lock(&device->lock);
-	share = share_find(device, client->user);
+	share = share_find(device, user);
 	if (!share)
 		share_insert(device, fresh);
 	mutex_unlock(&device->lock);
@@ -236,10 +238,10 @@ static struct bt_share *share_public(struct bt_client *client, struct bt_device 
 	return share;
 }
 
-static struct bt_share *share_private(struct bt_client *client, struct bt_device *device,
-				      struct bt_share *parent)
+static struct bt_share *share_private(struct bt_user *user, struct bt_device *device,
+				      struct bt_share *parent, u64 private_client)
 {
-	struct bt_share *share = share_new(client, device, parent);
+	struct bt_share *share = share_new(user, device, parent, private_client);
 
 	if (IS_ERR(share)) {
 		bufftrack_share_put(parent);
@@ -252,26 +254,42 @@ static struct bt_share *share_private(struct bt_client *client, struct bt_device
 }
 
 /**
- * bufftrack_share_open() - the client's share of a device
- * @client: the client, its lock held
+ * bufftrack_share_open() - a client's share of a device
+ * @user: the client's
+ * @private_client: its id where it is PRIVATE, else 0
  * @id: the device
  * @create: make the device where it is not known
  *
  * Return: a reference; NULL where the device is not known and not to be made;
  * or -ENOMEM, -ENOSPC.
  */
-struct bt_share *bufftrack_share_open(struct bt_client *client, u64 id, bool create)
+struct bt_share *bufftrack_share_open(struct bt_user *user, u64 private_client, u64 id, bool create)
 {
 	struct bt_device *device;
 	struct bt_share *share;
 
-	device = bufftrack_device_open(id, client->user, create);
+	device = bufftrack_device_open(id, user, create);
 	if (IS_ERR_OR_NULL(device))
 		return ERR_CAST(device);
 
-	share = share_public(client, device);
-	if (!IS_ERR(share) && client->flags & BUFFTRACK_CLIENT_PRIVATE)
-		share = share_private(client, device, share);
+	share = share_public(user, device);
+	if (!IS_ERR(share) && private_client)
+		share = share_private(user, device, share, private_client);
 	bufftrack_device_put(device);
 	return share;
+}
+
+/* bufftrack_label - name the caller's share of a device, or of a space of it */
+int bufftrack_label(struct bt_share *share, const struct bufftrack_label *arg)
+{
+	struct bt_space *space = NULL;
+
+	share = share->parent ?: share;
+	if (arg->flags & BUFFTRACK_LABEL_SPACE) {
+		space = bufftrack_space_get(&share->spaces, arg->space);
+		if (IS_ERR(space))
+			return PTR_ERR(space);
+	}
+	bufftrack_name_copy(space ? space->label : share->label, arg->label);
+	return 0;
 }

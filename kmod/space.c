@@ -4,55 +4,59 @@
  */
 #include <linux/slab.h>
 
-#include "bufftrack.h"
+#include "param.h"
+#include "space.h"
 
 static DEFINE_SPINLOCK(bt_names_lock);
 
 /* bufftrack_spaces_init - of a share that nobody sees yet */
-void bufftrack_spaces_init(struct bt_share *share)
+void bufftrack_spaces_init(struct bt_spaces *spaces, struct bt_share *share,
+			   struct bt_spaces *parent)
 {
-	mutex_init(&share->spaces_lock);
+	spaces->share = share;
+	spaces->parent = parent;
+	mutex_init(&spaces->lock);
 	/* Its nodes are large, and several for a space where the user numbers them far apart. */
-	xa_init_flags(&share->spaces, XA_FLAGS_ACCOUNT);
+	xa_init_flags(&spaces->by_id, XA_FLAGS_ACCOUNT);
 }
 
 /* bufftrack_spaces_destroy - of a share that nobody sees any more */
-void bufftrack_spaces_destroy(struct bt_share *share)
+void bufftrack_spaces_destroy(struct bt_spaces *spaces)
 {
 	struct bt_space *space;
 	unsigned long id;
 
-	xa_for_each(&share->spaces, id, space) {
+	xa_for_each(&spaces->by_id, id, space) {
 		bufftrack_stats_destroy(&space->own_stats);
 		kfree(space);
 	}
-	xa_destroy(&share->spaces);
+	xa_destroy(&spaces->by_id);
 }
 
 /* bufftrack_space_get - the share's space, made where not there, or ERR_PTR */
-struct bt_space *bufftrack_space_get(struct bt_share *share, u32 id)
+struct bt_space *bufftrack_space_get(struct bt_spaces *spaces, u32 id)
 {
 	/* Needs no lock: xa_store() below publishes it complete, and it stays with the share. */
-	struct bt_space *space = xa_load(&share->spaces, id);
+	struct bt_space *space = xa_load(&spaces->by_id, id);
 	struct bt_space *parent = NULL;
 	int err;
 
 	if (likely(space))
 		return space;
 
-	if (share->parent) {
-		parent = bufftrack_space_get(share->parent, id);
+	if (spaces->parent) {
+		parent = bufftrack_space_get(spaces->parent, id);
 		if (IS_ERR(parent))
 			return parent;
 	}
 
 	/* All who come here are of one user: who waits for memory has nobody else wait. */
-	mutex_lock(&share->spaces_lock);
-	space = xa_load(&share->spaces, id);
+	mutex_lock(&spaces->lock);
+	space = xa_load(&spaces->by_id, id);
 	if (space)
 		goto out;
 	err = -ENOSPC;
-	if (share->nr_spaces >= BT_MAX_SPACES)
+	if (spaces->nr >= BT_MAX_SPACES)
 		goto fail;
 	err = -ENOMEM;
 	space = kzalloc(sizeof(*space), BT_GFP);
@@ -61,21 +65,21 @@ struct bt_space *bufftrack_space_get(struct bt_share *share, u32 id)
 	space->stats = parent ? parent->stats : &space->own_stats;
 	if (!parent && bufftrack_stats_init(space->stats))
 		goto free;
-	space->share = share;
+	space->share = spaces->share;
 	space->id = id;
-	err = xa_err(xa_store(&share->spaces, id, space, BT_GFP));
+	err = xa_err(xa_store(&spaces->by_id, id, space, BT_GFP));
 	if (err)
 		goto stats;
-	share->nr_spaces++;
+	spaces->nr++;
 out:
-	mutex_unlock(&share->spaces_lock);
+	mutex_unlock(&spaces->lock);
 	return space;
 stats:
 	bufftrack_stats_destroy(&space->own_stats);
 free:
 	kfree(space);
 fail:
-	mutex_unlock(&share->spaces_lock);
+	mutex_unlock(&spaces->lock);
 	return ERR_PTR(err);
 }
 
@@ -85,19 +89,4 @@ void bufftrack_name_copy(char *to, const char *from)
 	spin_lock(&bt_names_lock);
 	memcpy(to, from, BUFFTRACK_NAME_LEN);
 	spin_unlock(&bt_names_lock);
-}
-
-/* bufftrack_label - name the caller's share of a device, or of a space of it */
-int bufftrack_label(struct bt_share *share, const struct bufftrack_label *arg)
-{
-	struct bt_space *space = NULL;
-
-	share = share->parent ?: share;
-	if (arg->flags & BUFFTRACK_LABEL_SPACE) {
-		space = bufftrack_space_get(share, arg->space);
-		if (IS_ERR(space))
-			return PTR_ERR(space);
-	}
-	bufftrack_name_copy(space ? space->label : share->label, arg->label);
-	return 0;
 }

@@ -11,7 +11,6 @@
  * What it cannot know: a process that unmaps a library and maps another one at
  * its place still has the old stack at the same addresses.
  */
-#include <linux/elf.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
@@ -22,59 +21,10 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
-#include "bufftrack.h"
-
-/* Bytes of notes that are looked through for a build id. */
-#define BT_MAX_NOTES 4096
-
-/* Actors of a stack, the latest ones, among which one is looked for. */
-#define BT_ACTORS_SEEN 32
-
-/* Which file; another one in the same place differs in something. */
-struct mapped_key {
-	u64 ino;
-	u64 size;
-	dev_t dev;
-	u32 i_generation;
-	u32 hash; /* keyed: whose files they are may choose the rest */
-	const char *path;
-};
-
-/* A mapped file, as it was when it was first met. */
-struct bt_mapped {
-	struct rhash_head node;
-	unsigned int refs; /* bt_mapped_lock */
-	struct mapped_key key;
-	u32 build_id_len;
-	u8 build_id[BUFFTRACK_BUILD_ID_LEN];
-	struct rcu_head rcu;
-	char path[];
-};
-
-struct bt_frame {
-	u64 address;
-	u64 offset;
-	union {
-		struct file *file; /* while it is being made */
-		struct bt_mapped *mapped; /* NULL where no file is mapped */
-	};
-};
-
-struct bt_stack {
-	refcount_t refs; /* of actors, and of calls under way */
-	u32 id;
-	u32 depth;
-	u64 hash;
-	kuid_t uid; /* of who passed it, and may read it */
-	struct mm_struct *mm; /* pinned, so that no other has its address */
-	struct bt_user *user;
-	struct rhash_head node;
-	spinlock_t lock; /* of the list of actors */
-	struct list_head actors;
-	struct work_struct free_work;
-	struct rcu_head rcu;
-	struct bt_frame frames[];
-};
+#include "mapped.h"
+#include "param.h"
+#include "stack.h"
+#include "user.h"
 
 struct stack_key {
 	u64 hash;
@@ -92,8 +42,6 @@ static struct rhashtable bt_stacks;
 static DEFINE_XARRAY_FLAGS(bt_stacks_id, XA_FLAGS_ALLOC1 | XA_FLAGS_ACCOUNT);
 static u32 bt_stacks_last;
 static siphash_key_t bt_stack_secret;
-static struct rhashtable bt_mapped_files;
-static DEFINE_MUTEX(bt_mapped_lock);
 static DEFINE_SPINLOCK(bt_offending_lock);
 
 atomic64_t bufftrack_stacks_lost = ATOMIC64_INIT(0);
@@ -134,190 +82,7 @@ static const struct rhashtable_params bt_stack_params = {
 	.automatic_shrinking = true,
 };
 
-static inline u32 mapped_key_hashfn(const void *data, u32 len, u32 seed)
-{
-	return ((const struct mapped_key *)data)->hash ^ seed;
-}
-
-static inline u32 mapped_hashfn(const void *data, u32 len, u32 seed)
-{
-	return ((const struct bt_mapped *)data)->key.hash ^ seed;
-}
-
-static inline int mapped_cmpfn(struct rhashtable_compare_arg *arg, const void *obj)
-{
-	const struct mapped_key *a = arg->key;
-	const struct mapped_key *b = &((const struct bt_mapped *)obj)->key;
-
-	return a->hash != b->hash || a->ino != b->ino || a->dev != b->dev ||
-	       a->i_generation != b->i_generation || a->size != b->size || strcmp(a->path, b->path);
-}
-
-static const struct rhashtable_params bt_mapped_params = {
-	.head_offset = offsetof(struct bt_mapped, node),
-	.key_len = sizeof(struct mapped_key),
-	.hashfn = mapped_key_hashfn,
-	.obj_hashfn = mapped_hashfn,
-	.obj_cmpfn = mapped_cmpfn,
-	.automatic_shrinking = true,
-};
-
-/* ---- mapped files --------------------------------------------------------- */
-
-static bool read_exactly(struct file *file, void *to, size_t len, loff_t at)
-{
-	return kernel_read(file, to, len, &at) == len;
-}
-
-/* The build id in a file's notes, into @mapped; both are of any content. */
-static bool find_note(struct bt_mapped *mapped, const char *notes, size_t len)
-{
-	const struct elf32_note *note;
-	size_t name, desc, at = 0;
-
-	while (len - at >= sizeof(*note)) {
-		note = (const struct elf32_note *)(notes + at);
-		at += sizeof(*note);
-		name = at;
-		if (note->n_namesz > len - at)
-			return false;
-		at += ALIGN(note->n_namesz, 4);
-		desc = at;
-		if (at > len || note->n_descsz > len - at)
-			return false;
-		at += ALIGN(note->n_descsz, 4);
-		if (note->n_type == 3 /* NT_GNU_BUILD_ID */ && note->n_namesz == 4 &&
-		    !memcmp(notes + name, "GNU", 4) && note->n_descsz &&
-		    note->n_descsz <= BUFFTRACK_BUILD_ID_LEN) {
-			memcpy(mapped->build_id, notes + desc, note->n_descsz);
-			mapped->build_id_len = note->n_descsz;
-			return true;
-		}
-		if (at > len)
-			return false;
-	}
-	return false;
-}
-
-/* A 64-bit ELF file's; of others the path must do. */
-static void read_build_id(struct bt_mapped *mapped, struct file *file)
-{
-	struct elf64_phdr phdr;
-	struct elf64_hdr ehdr;
-	char *notes;
-	u32 i, len;
-
-	if (!read_exactly(file, &ehdr, sizeof(ehdr), 0) || memcmp(ehdr.e_ident, ELFMAG, SELFMAG) ||
-	    ehdr.e_ident[EI_CLASS] != ELFCLASS64 || ehdr.e_phentsize != sizeof(phdr))
-		return;
-	notes = kmalloc(BT_MAX_NOTES, BT_GFP);
-	if (!notes)
-		return;
-	for (i = 0; i < min_t(u32, ehdr.e_phnum, 64); i++) {
-		if (!read_exactly(file, &phdr, sizeof(phdr), ehdr.e_phoff + i * sizeof(phdr)))
-			break;
-		if (phdr.p_type != PT_NOTE)
-			continue;
-		len = min_t(u64, phdr.p_filesz, BT_MAX_NOTES);
-		if (read_exactly(file, notes, len, phdr.p_offset) && find_note(mapped, notes, len))
-			break;
-	}
-	kfree(notes);
-}
-
-static void mapped_key_init(struct mapped_key *key, const struct inode *inode, const char *path)
-{
-	*key = (struct mapped_key){
-		.ino = inode->i_ino,
-		.size = i_size_read(inode),
-		.dev = inode->i_sb->s_dev,
-		.i_generation = inode->i_generation,
-		.path = path,
-	};
-	key->hash = siphash_4u64(key->ino, key->size, (u64)key->dev << 32 | key->i_generation,
-				 siphash(path, strlen(path), &bt_stack_secret), &bt_stack_secret);
-}
-
-/* A reference to the one that is there, or NULL. */
-static struct bt_mapped *mapped_find(const struct mapped_key *key)
-{
-	struct bt_mapped *mapped;
-
-	lockdep_assert_held(&bt_mapped_lock);
-	mapped = rhashtable_lookup_fast(&bt_mapped_files, key, bt_mapped_params);
-	if (mapped)
-		mapped->refs++;
-	return mapped;
-}
-
-static void mapped_put(struct bt_mapped *mapped)
-{
-	if (!mapped)
-		return;
-	mutex_lock(&bt_mapped_lock);
-	if (--mapped->refs)
-		mapped = NULL;
-	else
-		rhashtable_remove_fast(&bt_mapped_files, &mapped->node, bt_mapped_params);
-	mutex_unlock(&bt_mapped_lock);
-	/* Lookups have the mutex, but a resize of the table passes by under RCU. */
-	if (mapped)
-		kfree_rcu(mapped, rcu);
-}
-
-/* With a reference; its path and build id are read here, without the lock. */
-static struct bt_mapped *mapped_new(const struct mapped_key *key, struct file *file)
-{
-	size_t size = strlen(key->path) + 1;
-	struct bt_mapped *mapped;
-
-	mapped = kzalloc(struct_size(mapped, path, size), BT_GFP);
-	if (!mapped)
-		return NULL;
-	mapped->refs = 1;
-	mapped->key = *key;
-	mapped->key.path = memcpy(mapped->path, key->path, size);
-	if (S_ISREG(file_inode(file)->i_mode) && file->f_mode & FMODE_READ)
-		read_build_id(mapped, file);
-	return mapped;
-}
-
-/* A reference, or NULL for want of memory: the frame has its address then. */
-static struct bt_mapped *mapped_get(struct file *file, char *buf)
-{
-	struct bt_mapped *mapped, *fresh;
-	struct mapped_key key;
-	char *path;
-	size_t len;
-
-	path = d_path(&file->f_path, buf, PATH_MAX);
-	if (IS_ERR(path))
-		path = "";
-	/* Of a long path the end tells more. */
-	len = strlen(path);
-	if (len >= BUFFTRACK_PATH_LEN)
-		path += len - (BUFFTRACK_PATH_LEN - 1);
-	mapped_key_init(&key, file_inode(file), path);
-
-	mutex_lock(&bt_mapped_lock);
-	mapped = mapped_find(&key);
-	mutex_unlock(&bt_mapped_lock);
-	if (mapped)
-		return mapped;
-
-	fresh = mapped_new(&key, file);
-	if (!fresh)
-		return NULL;
-	mutex_lock(&bt_mapped_lock);
-	mapped = mapped_find(&key);
-	if (!mapped && !rhashtable_insert_fast(&bt_mapped_files, &fresh->node, bt_mapped_params)) {
-		mapped = fresh;
-		fresh = NULL;
-	}
-	mutex_unlock(&bt_mapped_lock);
-	kfree(fresh);
-	return mapped;
-}
+/* ---- files ---------------------------------------------------------------- */
 
 /*
  * Which file is mapped where. The files are read only after the lock is gone: a
@@ -358,7 +123,7 @@ static int resolve(struct bt_stack *stack)
 		file = frame->file;
 		if (!file)
 			continue;
-		frame->mapped = mapped_get(file, buf);
+		frame->mapped = bufftrack_mapped_get(file, buf);
 		fput(file);
 	}
 	kfree(buf);
@@ -372,7 +137,7 @@ static void stack_free(struct bt_stack *stack)
 	u32 i;
 
 	for (i = 0; i < stack->depth; i++)
-		mapped_put(stack->frames[i].mapped);
+		bufftrack_mapped_put(stack->frames[i].mapped);
 	mmdrop(stack->mm);
 	atomic_dec(&stack->user->stacks);
 	bufftrack_user_put(stack->user);
@@ -446,10 +211,15 @@ void bufftrack_stack_offending(struct bt_stack *stack)
 		bufftrack_stack_put(stack);
 }
 
-/* bufftrack_stacks_forget - drop the stacks of a user's bad calls: at the end, with no calls */
-void bufftrack_stacks_forget(struct bt_user *user)
+static void offending_drop_all(struct bt_user *user)
 {
 	offending_drop(user, 0);
+}
+
+/* bufftrack_stacks_forget - drop the stacks of bad calls: at the end, with no calls */
+void bufftrack_stacks_forget(void)
+{
+	bufftrack_users_each(offending_drop_all);
 }
 
 u32 bufftrack_stack_id(const struct bt_stack *stack)
@@ -548,7 +318,7 @@ static noinline_for_stack struct bt_stack *stack_intern(struct bt_user *user,
 
 /**
  * bufftrack_stack_get() - the stack that a call passed
- * @client: the caller's
+ * @user: whose stacks it counts among
  * @addresses: the caller's array of return addresses, innermost first
  * @depth: of which there are so many, 1 to BT_MAX_STACK
  *
@@ -557,8 +327,7 @@ static noinline_for_stack struct bt_stack *stack_intern(struct bt_user *user,
  *
  * Return: a reference; NULL where it is lost; -EFAULT or -EINTR. May sleep.
  */
-struct bt_stack *bufftrack_stack_get(struct bt_client *client, const u64 __user *addresses,
-				     u32 depth)
+struct bt_stack *bufftrack_stack_get(struct bt_user *user, const u64 __user *addresses, u32 depth)
 {
 	u64 buf[BT_MAX_STACK];
 	struct stack_key key = {
@@ -575,73 +344,10 @@ struct bt_stack *bufftrack_stack_get(struct bt_client *client, const u64 __user 
 	key.hash = siphash_3u64(siphash(buf, depth * sizeof(*buf), &bt_stack_secret),
 				(unsigned long)key.mm, __kuid_val(key.uid), &bt_stack_secret);
 
-	stack = stack_intern(client->user, &key);
+	stack = stack_intern(user, &key);
 	if (IS_ERR(stack) && PTR_ERR(stack) != -EINTR)
 		return NULL;
 	return stack;
-}
-
-/**
- * bufftrack_stack_actor() - a task with a stack
- * @base: the task's actor without one
- * @stack: the stack, whose reference is taken over
- *
- * Return: a reference to an actor of both, or NULL for want of memory: the one that is
- * there, or another where there are so many that looking for it costs more.
- */
-struct bt_actor *bufftrack_stack_actor(const struct bt_actor *base, struct bt_stack *stack)
-{
-	struct bt_actor *actor, *fresh = NULL;
-	unsigned int seen;
-
-again:
-	seen = 0;
-	spin_lock(&stack->lock);
-	list_for_each_entry(actor, &stack->actors, node) {
-		if (seen++ == BT_ACTORS_SEEN)
-			break;
-		/* One without references is here until bufftrack_stack_forget() has the lock. */
-		if (actor->tid == base->tid && uid_eq(actor->uid, base->uid) &&
-		    !memcmp(actor->comm, base->comm, sizeof(base->comm)) &&
-		    refcount_inc_not_zero(&actor->refs))
-			goto found;
-	}
-	if (!fresh) {
-		spin_unlock(&stack->lock);
-		fresh = kmalloc(sizeof(*fresh), BT_GFP);
-		if (!fresh) {
-			bufftrack_stack_put(stack);
-			return NULL;
-		}
-		goto again;
-	}
-	/* From here on the actor has the reference to the stack, and never changes. */
-	actor = fresh;
-	refcount_set(&actor->refs, 1);
-	actor->uid = base->uid;
-	actor->pid = get_pid(base->pid);
-	actor->tid = get_pid(base->tid);
-	memcpy(actor->comm, base->comm, sizeof(actor->comm));
-	actor->stack = stack;
-	list_add(&actor->node, &stack->actors);
-	spin_unlock(&stack->lock);
-	return actor;
-found:
-	spin_unlock(&stack->lock);
-	kfree(fresh);
-	bufftrack_stack_put(stack);
-	return actor;
-}
-
-/* bufftrack_stack_forget - an actor without references leaves its stack */
-void bufftrack_stack_forget(struct bt_actor *actor)
-{
-	struct bt_stack *stack = actor->stack;
-
-	spin_lock(&stack->lock);
-	list_del(&actor->node);
-	spin_unlock(&stack->lock);
-	bufftrack_stack_put(stack);
 }
 
 /* ---- STACK ---------------------------------------------------------------- */
@@ -713,12 +419,12 @@ int __init bufftrack_stacks_init(void)
 	int err;
 
 	get_random_bytes(&bt_stack_secret, sizeof(bt_stack_secret));
-	err = rhashtable_init(&bt_mapped_files, &bt_mapped_params);
+	err = bufftrack_mapped_init();
 	if (err)
 		return err;
 	err = rhashtable_init(&bt_stacks, &bt_stack_params);
 	if (err)
-		rhashtable_destroy(&bt_mapped_files);
+		bufftrack_mapped_exit();
 	return err;
 }
 
@@ -727,7 +433,6 @@ void bufftrack_stacks_exit(void)
 {
 	WARN_ON(!xa_empty(&bt_stacks_id));
 	rhashtable_destroy(&bt_stacks);
-	WARN_ON(atomic_read(&bt_mapped_files.nelems));
-	rhashtable_destroy(&bt_mapped_files);
+	bufftrack_mapped_exit();
 	xa_destroy(&bt_stacks_id);
 }

@@ -6,7 +6,8 @@
 #include <linux/cred.h>
 #include <linux/slab.h>
 
-#include "bufftrack.h"
+#include "param.h"
+#include "user.h"
 
 static LIST_HEAD(bt_users);
 static DEFINE_MUTEX(bt_users_lock);
@@ -114,14 +115,14 @@ void bufftrack_users_sum(struct bufftrack_stat *to)
 	mutex_unlock(&bt_users_lock);
 }
 
-/* bufftrack_users_forget - give up the stacks that users keep; no client is left */
-void bufftrack_users_forget(void)
+/* bufftrack_users_each - call a function for every user; it must not drop one */
+void bufftrack_users_each(void (*fn)(struct bt_user *user))
 {
 	struct bt_user *user;
 
 	mutex_lock(&bt_users_lock);
 	list_for_each_entry(user, &bt_users, node)
-		bufftrack_stacks_forget(user);
+		fn(user);
 	mutex_unlock(&bt_users_lock);
 }
 

@@ -12,8 +12,8 @@
 #include <linux/log2.h>
 #include <linux/rhashtable.h>
 
-#include "bufftrack.h"
-#include "hash.h"
+#include "record.h"
+#include "walk.h"
 
 /* Parts looked through before the walk lets others run. */
 #define BT_WALK_PARTS 1024

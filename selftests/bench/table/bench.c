@@ -15,8 +15,11 @@
 #include <linux/slab.h>
 #include <linux/sort.h>
 
-#include "../../../kmod/bufftrack.h"
-#include "../../../kmod/hash.h"
+#include "../../../kmod/alloc.h"
+#include "../../../kmod/caller.h"
+#include "../../../kmod/close.h"
+#include "../../../kmod/free.h"
+#include "../../../kmod/param.h"
 
 #define TURNS 10U
 #define PAIRS 1000000U

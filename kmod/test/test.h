@@ -8,7 +8,7 @@
 
 #include <kunit/test.h>
 
-#include "bufftrack.h"
+#include "../client.h"
 
 /* A device that nothing else knows, and two clients: test->priv. */
 struct bt_test {

@@ -8,8 +8,11 @@
 #include <linux/rhashtable.h>
 #include <linux/workqueue.h>
 
+#include "../close.h"
+#include "../history.h"
+#include "../param.h"
+#include "../walk.h"
 #include "test.h"
-#include "hash.h"
 
 /* ---- counts --------------------------------------------------------------- */
 

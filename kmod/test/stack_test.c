@@ -15,7 +15,13 @@
 #include <linux/shmem_fs.h>
 #include <linux/uaccess.h>
 
-#include "compat.h"
+#include "../alloc.h"
+#include "../caller.h"
+#include "../compat.h"
+#include "../free.h"
+#include "../history.h"
+#include "../param.h"
+#include "../stack.h"
 #include "test.h"
 
 #define DEPTH 4U
@@ -40,7 +46,7 @@ static struct bt_stack *get(struct kunit *test, struct bt_client *client, const 
 {
 	const u64 __user *user = pass(test, addresses, depth);
 
-	return user ? bufftrack_stack_get(client, user, depth) : NULL;
+	return user ? bufftrack_stack_get(client->user, user, depth) : NULL;
 }
 
 /* Whether STACK would find it. */
@@ -152,11 +158,11 @@ static void what_cannot_be_read(struct kunit *test)
 	struct bt_stack *stack;
 
 	KUNIT_ASSERT_TRUE(test, !!user);
-	stack = bufftrack_stack_get(t->client, NULL, DEPTH);
+	stack = bufftrack_stack_get(t->client->user, NULL, DEPTH);
 	KUNIT_EXPECT_EQ(test, PTR_ERR(stack), -EFAULT);
 	/* Its last address is beyond the page. */
-	stack = bufftrack_stack_get(t->client, user + PAGE_SIZE / sizeof(u64) - BT_MAX_STACK + 1,
-				    BT_MAX_STACK);
+	stack = bufftrack_stack_get(
+		t->client->user, user + PAGE_SIZE / sizeof(u64) - BT_MAX_STACK + 1, BT_MAX_STACK);
 	KUNIT_EXPECT_EQ(test, PTR_ERR(stack), -EFAULT);
 	KUNIT_EXPECT_EQ(test, atomic_read(&t->client->user->stacks), kept);
 	KUNIT_EXPECT_EQ(test, atomic64_read(&bufftrack_stacks_lost), lost);
@@ -174,8 +180,8 @@ static void actors_are_shared(struct kunit *test)
 	u32 id;
 
 	KUNIT_ASSERT_NOT_NULL(test, base);
-	one = bufftrack_stack_actor(base, get(test, t->client, here, DEPTH));
-	again = bufftrack_stack_actor(base, get(test, t->client, here, DEPTH));
+	one = bufftrack_actor_at(base, get(test, t->client, here, DEPTH));
+	again = bufftrack_actor_at(base, get(test, t->client, here, DEPTH));
 	KUNIT_ASSERT_NOT_NULL(test, one);
 	KUNIT_EXPECT_PTR_EQ(test, one, again);
 	KUNIT_EXPECT_EQ(test, refcount_read(&one->refs), 2);
@@ -185,7 +191,7 @@ static void actors_are_shared(struct kunit *test)
 
 	renamed = *base;
 	strscpy_pad(renamed.comm, "renamed", sizeof(renamed.comm));
-	other = bufftrack_stack_actor(&renamed, get(test, t->client, here, DEPTH));
+	other = bufftrack_actor_at(&renamed, get(test, t->client, here, DEPTH));
 	KUNIT_ASSERT_NOT_NULL(test, other);
 	KUNIT_EXPECT_PTR_NE(test, one, other);
 	KUNIT_EXPECT_PTR_EQ(test, one->stack, other->stack);
@@ -212,15 +218,15 @@ static void actors_of_many(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(actors); i++) {
 		snprintf(name, sizeof(name), "task-%u", i);
 		strscpy_pad(base->comm, name, sizeof(base->comm));
-		actors[i] = bufftrack_stack_actor(base, get(test, t->client, here, DEPTH));
+		actors[i] = bufftrack_actor_at(base, get(test, t->client, here, DEPTH));
 		KUNIT_ASSERT_NOT_NULL(test, actors[i]);
 	}
-	again = bufftrack_stack_actor(base, get(test, t->client, here, DEPTH));
+	again = bufftrack_actor_at(base, get(test, t->client, here, DEPTH));
 	KUNIT_EXPECT_PTR_EQ(test, again, actors[ARRAY_SIZE(actors) - 1]);
 	bufftrack_actor_put(again);
 
 	strscpy_pad(base->comm, "task-0", sizeof(base->comm));
-	again = bufftrack_stack_actor(base, get(test, t->client, here, DEPTH));
+	again = bufftrack_actor_at(base, get(test, t->client, here, DEPTH));
 	KUNIT_ASSERT_NOT_NULL(test, again);
 	KUNIT_EXPECT_PTR_NE(test, again, actors[0]);
 	KUNIT_EXPECT_PTR_EQ(test, again->stack, actors[0]->stack);
@@ -246,7 +252,7 @@ static u32 call_at(struct kunit *test, u32 kind, const u64 *addresses)
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, stack);
 	KUNIT_ASSERT_EQ(test, bufftrack_caller_init(&caller, t->client), 0);
 	with = caller;
-	with.actor = bufftrack_stack_actor(caller.actor, stack);
+	with.actor = bufftrack_actor_at(caller.actor, stack);
 	KUNIT_ASSERT_NOT_NULL(test, with.actor);
 	KUNIT_EXPECT_EQ(test,
 			kind == BUFFTRACK_OP_ALLOC ? bufftrack_alloc(&with, &op)
@@ -364,13 +370,13 @@ static int race(void *data)
 
 	kthread_use_mm(racer->mm);
 	for (i = 0; base && i < 1000; i++) {
-		stack = bufftrack_stack_get(racer->client, racer->user, DEPTH);
+		stack = bufftrack_stack_get(racer->client->user, racer->user, DEPTH);
 		if (IS_ERR_OR_NULL(stack) || bufftrack_stack_id(stack) == 0) {
 			racer->failed++;
 			break;
 		}
 		if (i & 1) {
-			actor = bufftrack_stack_actor(base, stack);
+			actor = bufftrack_actor_at(base, stack);
 			racer->failed += !actor;
 			bufftrack_actor_put(actor);
 		} else {

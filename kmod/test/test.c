@@ -6,6 +6,14 @@
 #include <linux/cred.h>
 #include <linux/err.h>
 
+#include "../alloc.h"
+#include "../caller.h"
+#include "../close.h"
+#include "../free.h"
+#include "../history.h"
+#include "../param.h"
+#include "../stat.h"
+#include "../walk.h"
 #include "test.h"
 
 /* Not an address, nor a number that a selftest takes. */
@@ -116,7 +124,7 @@ struct bt_client *bufftrack_test_open_as(struct kunit *test, uid_t uid)
 struct bt_share *bufftrack_test_share(struct kunit *test, struct bt_client *client)
 {
 	const struct bt_test *t = test->priv;
-	struct bt_attach *attach = bufftrack_attach(client, t->device, true);
+	struct bt_attach *attach = bufftrack_attach_make(client, t->device);
 
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, attach);
 	return attach->share;

@@ -5,8 +5,12 @@
  */
 #include <linux/err.h>
 
+#include "../caller.h"
+#include "../close.h"
+#include "../history.h"
+#include "../param.h"
+#include "../stat.h"
 #include "test.h"
-#include "hash.h"
 
 #define LOST (BUFFTRACK_INFO_HISTORY_LOST | BUFFTRACK_INFO_PROBABLE)
 

@@ -2,36 +2,32 @@
 /*
  * What the calls come to: an ordinary one in its caller's tally, any other at once.
  */
-#include "count.h"
+#include "tally.h"
 
 /**
  * bufftrack_tally_flush() - count what a caller's ordinary calls came to
- * @caller: the caller, before it answers, and before it counts anything else
+ * @tally: what they came to; empty afterwards
+ * @client: the caller's
  */
-void bufftrack_tally_flush(struct bt_caller *caller)
+void bufftrack_tally_flush(struct bt_tally *tally, struct bt_client *client)
 {
-	struct bt_tally *tally = &caller->tally;
-	struct bt_client *client = caller->client;
 	struct bt_space *space = tally->space;
-	struct bt_stats *user;
+	struct bt_stats *user = &client->user->stats;
 
-	if (!space)
-		return;
-	user = &client->user->stats;
 	if (tally->revived) {
-		bt_stats_add(space->stats, revived, tally->revived);
-		bt_stats_add(user, revived, tally->revived);
-		bt_stats_add(&client->stats, revived, tally->revived);
+		bt_stats_add(space->stats, BT_REVIVED, tally->revived);
+		bt_stats_add(user, BT_REVIVED, tally->revived);
+		bt_stats_add(&client->stats, BT_REVIVED, tally->revived);
 	}
 	if (unlikely(tally->fresh)) {
-		bt_stats_add(space->stats, fresh, tally->fresh);
-		bt_stats_add(user, fresh, tally->fresh);
-		bt_stats_add(&client->stats, fresh, tally->fresh);
+		bt_stats_add(space->stats, BT_FRESH, tally->fresh);
+		bt_stats_add(user, BT_FRESH, tally->fresh);
+		bt_stats_add(&client->stats, BT_FRESH, tally->fresh);
 	}
 	if (tally->freed) {
-		bt_stats_add(space->stats, freed, tally->freed);
-		bt_stats_add(user, freed, tally->freed);
-		bt_stats_add(&client->stats, freed, tally->freed);
+		bt_stats_add(space->stats, BT_FREED, tally->freed);
+		bt_stats_add(user, BT_FREED, tally->freed);
+		bt_stats_add(&client->stats, BT_FREED, tally->freed);
 	}
 	bt_stats_bytes(space->stats, tally->bytes, tally->high);
 	bt_stats_bytes(space->share->stats, tally->bytes, tally->high);
@@ -50,19 +46,28 @@ struct bt_stats *bufftrack_part_stats(struct bt_share *share, u32 space_id)
 	struct bt_space *space;
 
 	share = share->parent ?: share;
-	space = xa_load(&share->spaces, space_id);
+	space = xa_load(&share->spaces.by_id, space_id);
 	return likely(space) ? space->stats : share->stats;
 }
 
-void bufftrack_count_view(struct bt_client *client, struct bt_stats *part)
+/**
+ * bufftrack_count() - count one event
+ * @what: the event
+ * @part: the part of a device that it counts in, or NULL
+ * @user: the user that it counts for
+ * @client: the client that it counts for, or NULL
+ */
+void bufftrack_count(enum bt_count what, struct bt_stats *part, struct bt_user *user,
+		     struct bt_client *client)
 {
 	if (part)
-		bt_stats_add(part, views, 1);
-	bt_stats_add(&client->user->stats, views, 1);
-	bt_stats_add(&client->stats, views, 1);
+		bt_stats_add(part, what, 1);
+	bt_stats_add(&user->stats, what, 1);
+	if (client)
+		bt_stats_add(&client->stats, what, 1);
 }
 
-/* A bad one. Comes after the call itself was counted, if it was. */
+/* bufftrack_count_verdict - a bad one; after the call itself was counted, if it was */
 void bufftrack_count_verdict(struct bt_client *client, struct bt_stats *part, u32 verdict)
 {
 	smp_wmb(); /* bufftrack_stats_read() */

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The ends that nobody reported: a client's exit, and a device's reset.
+ */
+#ifndef BUFFTRACK_CLOSE_H
+#define BUFFTRACK_CLOSE_H
+
+#include <linux/types.h>
+
+#include <linux/bufftrack.h>
+
+struct bt_attach;
+struct bt_caller;
+struct bt_client;
+
+void bufftrack_client_close(struct bt_client *client);
+u64 bufftrack_attach_close(struct bt_attach *attach);
+int bufftrack_reset(struct bt_caller *caller, struct bufftrack_reset *arg);
+
+#endif /* BUFFTRACK_CLOSE_H */
