@@ -25,6 +25,7 @@ static inline void bt_tomb_add(struct bt_record *rec, unsigned int shard)
 	struct bt_share *share = rec->space->share;
 	struct bt_tombs *tombs = &share->tombs[shard];
 
+	lockdep_assert_held(&share->table->shards[shard].lock);
 	rec->ended_seq = atomic64_inc_return(&share->ended_seq);
 	/* Read without the lock, as a hint. */
 	if (tombs->tail == &tombs->list.first)
@@ -43,6 +44,7 @@ static inline void bt_tomb_del(struct bt_record *rec, unsigned int shard)
 	struct bt_tombs *tombs = &share->tombs[shard];
 	struct hlist_node *next = rec->tomb.next;
 
+	lockdep_assert_held(&share->table->shards[shard].lock);
 	if (rec->tomb.pprev == &tombs->list.first)
 		WRITE_ONCE(tombs->oldest,
 			   next ? hlist_entry(next, struct bt_record, tomb)->ended_seq : U64_MAX);

@@ -17,7 +17,7 @@ static const struct {
 	int strict;
 	enum verdict_of of;
 } verdicts[] = {
-#define ROW(_verdict, _name, _errno, _of) \
+#define ROW(_verdict, _name, _words, _errno, _of) \
 	[BUFFTRACK_##_verdict] = { .name = #_name, .strict = -(_errno), .of = OF_##_of },
 	BUFFTRACK_VERDICTS(ROW)
 #undef ROW

@@ -5,23 +5,16 @@
  */
 #include <assert.h>
 #include <event-parse.h>
+#include <linux/bufftrack_verdicts.h>
 #include <string.h>
 
 #include "event/event.h"
 #include "util/util.h"
 
 static const char *const verdict_names[] = {
-	[BUFFTRACK_OK] = "ok",
-	[BUFFTRACK_DOUBLE_FREE] = "double_free",
-	[BUFFTRACK_STALE_FREE] = "stale_free",
-	[BUFFTRACK_FOREIGN_FREE] = "foreign_free",
-	[BUFFTRACK_FREE_AFTER_EXIT] = "free_after_exit",
-	[BUFFTRACK_FREE_AFTER_RESET] = "free_after_reset",
-	[BUFFTRACK_UNKNOWN_FREE] = "unknown_free",
-	[BUFFTRACK_MISSED_FREE] = "missed_free",
-	[BUFFTRACK_SIZE_MISMATCH] = "size_mismatch",
-	[BUFFTRACK_DANGLING_VIEW] = "dangling_view",
-	[BUFFTRACK_LEAK] = "leak",
+#define ROW(_verdict, _name, _words, _errno, _of) [BUFFTRACK_##_verdict] = #_name,
+	BUFFTRACK_VERDICTS(ROW)
+#undef ROW
 };
 
 static_assert(ARRAY_SIZE(verdict_names) == BUFFTRACK_NR_VERDICTS, "each verdict has its name");

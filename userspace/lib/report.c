@@ -2,6 +2,7 @@
 /* The reports: allocs and frees, one by one or many at once. */
 #include <errno.h>
 #include <limits.h>
+#include <linux/bufftrack_verdicts.h>
 #include <string.h>
 
 #include "lib.h"
@@ -10,17 +11,9 @@
 #define CHUNK 64U
 
 static const char *const verdict_names[] = {
-	[BUFFTRACK_OK] = "ok",
-	[BUFFTRACK_DOUBLE_FREE] = "double free",
-	[BUFFTRACK_STALE_FREE] = "stale free",
-	[BUFFTRACK_FOREIGN_FREE] = "foreign free",
-	[BUFFTRACK_FREE_AFTER_EXIT] = "free after exit",
-	[BUFFTRACK_FREE_AFTER_RESET] = "free after reset",
-	[BUFFTRACK_UNKNOWN_FREE] = "unknown free",
-	[BUFFTRACK_MISSED_FREE] = "missed free",
-	[BUFFTRACK_SIZE_MISMATCH] = "size mismatch",
-	[BUFFTRACK_DANGLING_VIEW] = "dangling view",
-	[BUFFTRACK_LEAK] = "leak",
+#define ROW(_verdict, _name, _words, _errno, _of) [BUFFTRACK_##_verdict] = _words,
+	BUFFTRACK_VERDICTS(ROW)
+#undef ROW
 };
 
 _Static_assert(sizeof(verdict_names) == BUFFTRACK_NR_VERDICTS * sizeof(char *),
