@@ -5,7 +5,7 @@
 
 #include "abi/counters.h"
 #include "abi/device.h"
-#include "event/event.h"
+#include "event/names.h"
 #include "util/json.h"
 #include "util/util.h"
 

@@ -10,7 +10,7 @@
 
 #include "cmd/command.h"
 #include "abi/device.h"
-#include "event/event.h"
+#include "event/names.h"
 #include "util/json.h"
 #include "abi/labels.h"
 #include "report/report.h"
@@ -137,7 +137,7 @@ static void print_json(struct list *list, const struct bufftrack_life *life)
 	json_add_number(object, "refs", life->refs);
 	json_add_number(object, "views", life->views);
 	json_add_id(object, "tag", life->tag);
-	json_add_text(object, "state", state_name(life->state));
+	json_add_text(object, "state", state_words(life->state)->name);
 	json_add_time(object, "age", age_of(list, life));
 	json_add_number(object, "client", life->client);
 	json_add_number(object, "pid", life->alloc.pid);
@@ -247,7 +247,7 @@ static void print_row(struct list *list, const struct widths *widths,
 	format_size(size, life->size);
 	age_cell(age_of(list, life), age);
 	if (list->all)
-		snprintf(state, sizeof(state), " %-6s", state_name(life->state));
+		snprintf(state, sizeof(state), " %-6s", state_words(life->state)->name);
 	copy_text(comm, sizeof(comm), life->alloc.comm, sizeof(life->alloc.comm));
 	printf("%-*s %-*s %-*s %7s %4u %4s%s %7u %.*s\n", widths->device, device, widths->space,
 	       space, widths->buffer, buffer, size, life->refs, age, state, life->alloc.pid,
@@ -270,17 +270,7 @@ static void print_who(struct list *list, const char *label, const struct bufftra
 /* Beneath its row: where the life ended, and where it began. */
 static void print_stacks(struct list *list, const struct bufftrack_life *life)
 {
-	static const char *const endings[] = {
-		[BUFFTRACK_STATE_FREED] = "freed by",
-		[BUFFTRACK_STATE_EXITED] = "exit of",
-		[BUFFTRACK_STATE_RESET] = "reset by",
-		[BUFFTRACK_STATE_MISSED] = "replaced by",
-	};
-	const char *ending = NULL;
-
-	if (life->state < ARRAY_SIZE(endings))
-		ending = endings[life->state];
-	print_who(list, ending ? ending : "ended by", &life->end);
+	print_who(list, state_words(life->state)->by, &life->end);
 	print_who(list, "allocated by", &life->alloc);
 }
 

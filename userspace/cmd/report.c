@@ -40,11 +40,6 @@ struct report {
 	uint64_t lost_told;
 };
 
-static const char *plural(uint64_t nr)
-{
-	return nr == 1 ? "" : "s";
-}
-
 /* The first time through: what it all comes to, and what its clock is. */
 static bool take_stock(struct report *report)
 {

@@ -13,6 +13,7 @@
 
 #include "cmd/command.h"
 #include "event/event.h"
+#include "event/names.h"
 #include "ledger/lives.h"
 #include "report/group.h"
 #include "util/json.h"
@@ -396,7 +397,7 @@ static void summary_text(const struct run *run, uint64_t lost)
 	if (lost)
 		printf("    %" PRIu64 " event%s lost, so this is not all; --buffer-size makes "
 		       "more room\n",
-		       lost, lost == 1 ? "" : "s");
+		       lost, plural(lost));
 	if (run->unloaded)
 		printf("    the module was unloaded meanwhile, so this is not all\n");
 }

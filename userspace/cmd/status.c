@@ -13,7 +13,7 @@
 #include "cmd/command.h"
 #include "abi/counters.h"
 #include "abi/device.h"
-#include "event/event.h"
+#include "event/names.h"
 #include "util/json.h"
 #include "util/options.h"
 #include "util/util.h"

@@ -65,7 +65,7 @@ static void tell_lost(struct watch *watch, uint64_t lost)
 	else
 		printf("BUFFTRACK: %" PRIu64 " event%s lost, %" PRIu64
 		       " in all; --buffer-size makes more room\n",
-		       lost - watch->lost_told, lost - watch->lost_told == 1 ? "" : "s", lost);
+		       lost - watch->lost_told, plural(lost - watch->lost_told), lost);
 	watch->lost_told = lost;
 }
 

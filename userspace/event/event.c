@@ -3,27 +3,12 @@
  * From a trace record to a struct event. Fields are found by their name, so that
  * those which a newer module appends, or an older one lacks, do no harm.
  */
-#include <assert.h>
 #include <event-parse.h>
-#include <linux/bufftrack_verdicts.h>
 #include <string.h>
 
 #include "event/event.h"
+#include "event/names.h"
 #include "util/util.h"
-
-static const char *const verdict_names[] = {
-#define ROW(_verdict, _name, _words, _errno, _of) [BUFFTRACK_##_verdict] = #_name,
-	BUFFTRACK_VERDICTS(ROW)
-#undef ROW
-};
-
-static_assert(ARRAY_SIZE(verdict_names) == BUFFTRACK_NR_VERDICTS, "each verdict has its name");
-
-static const char *const state_names[] = {
-	[BUFFTRACK_STATE_NONE] = "none",   [BUFFTRACK_STATE_LIVE] = "live",
-	[BUFFTRACK_STATE_FREED] = "freed", [BUFFTRACK_STATE_EXITED] = "exited",
-	[BUFFTRACK_STATE_RESET] = "reset", [BUFFTRACK_STATE_MISSED] = "missed",
-};
 
 /* The events that are no verdict; every other one is. */
 static const struct {
@@ -37,16 +22,6 @@ static const struct {
 	{ "reset", EVENT_RESET },
 	{ EVENT_FORK_NAME, EVENT_FORK },
 };
-
-const char *verdict_name(unsigned int verdict)
-{
-	return verdict < ARRAY_SIZE(verdict_names) ? verdict_names[verdict] : "unknown_verdict";
-}
-
-const char *state_name(unsigned int state)
-{
-	return state < ARRAY_SIZE(state_names) ? state_names[state] : "unknown";
-}
 
 static const char *short_name(const char *name)
 {
@@ -66,11 +41,8 @@ static void classify(struct event *event)
 		return;
 	}
 	event->kind = EVENT_BAD;
-	for (i = 0; i < ARRAY_SIZE(verdict_names); i++)
-		if (strcmp(event->name, verdict_names[i]) == 0)
-			break;
-	event->verdict = (uint32_t)i;
-	if (i == BUFFTRACK_LEAK)
+	event->verdict = verdict_of_name(event->name);
+	if (event->verdict == BUFFTRACK_LEAK)
 		event->kind = EVENT_LEAK;
 }
 

@@ -105,7 +105,4 @@ bool event_has_key(const struct event *event);
 const struct who *event_other(const struct event *event);
 void event_decode(struct event *event, struct tep_event *format, struct tep_record *record);
 
-const char *verdict_name(unsigned int verdict);
-const char *state_name(unsigned int state);
-
 #endif

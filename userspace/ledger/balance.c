@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "ledger/balance.h"
-#include "event/event.h"
+#include "event/names.h"
 #include "util/json.h"
 #include "util/util.h"
 

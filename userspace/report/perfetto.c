@@ -113,8 +113,7 @@ static void name_task(struct perfetto *perfetto, const struct who *who)
 		write_name(perfetto, "thread_name", &task, who->comm);
 }
 
-static void write_counter(struct perfetto *perfetto, uint64_t time,
-			  const struct lives_space *space)
+static void write_counter(struct perfetto *perfetto, uint64_t time, const struct lives_space *space)
 {
 	struct json_object *object, *args = json_object_new_object();
 	char device[SHORT_TEXT], name[SHORT_TEXT + 48];

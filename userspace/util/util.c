@@ -210,6 +210,12 @@ void copy_text(char *to, size_t room, const char *from, size_t len)
 	to[n] = '\0';
 }
 
+/* The ending of a noun of which there are @nr. */
+const char *plural(uint64_t nr)
+{
+	return nr == 1 ? "" : "s";
+}
+
 uint64_t monotonic_ns(void)
 {
 	struct timespec now;

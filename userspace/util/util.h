@@ -29,6 +29,8 @@ const char *format_id(char text[SHORT_TEXT], uint64_t id);
 
 void copy_text(char *to, size_t room, const char *from, size_t len);
 
+const char *plural(uint64_t nr);
+
 uint64_t monotonic_ns(void);
 
 #endif

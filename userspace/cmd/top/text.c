@@ -6,7 +6,7 @@
 #include <string.h>
 #include <wchar.h>
 
-#include "event/event.h"
+#include "event/names.h"
 #include "cmd/top/top.h"
 #include "util/util.h"
 
@@ -166,11 +166,6 @@ void top_row_line(char line[TOP_LINE], const struct top_layout *layout, const st
 		if (layout->at[columns[i].key])
 			at += snprintf(line + at, (size_t)(TOP_LINE - at), " %*s", columns[i].width,
 				       format_cell(text, columns[i].key, row, rates));
-}
-
-static const char *plural(uint64_t nr)
-{
-	return nr == 1 ? "" : "s";
 }
 
 static int add_filters(char *text, int at, const struct top_query *query)

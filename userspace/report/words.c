@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The words of which reports are made: names, why a verdict was given, what it changed. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "abi/labels.h"
+#include "event/event.h"
+#include "report/report.h"
+#include "report/words.h"
+#include "symbol/stack.h"
+#include "util/util.h"
+
+bool report_is_probable(const struct event *event)
+{
+	return event->info & BUFFTRACK_INFO_PROBABLE;
+}
+
+bool report_history_lost(const struct event *event)
+{
+	return event->info & BUFFTRACK_INFO_HISTORY_LOST;
+}
+
+/* Of a path. */
+const char *report_last_part(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash && slash[1] ? slash + 1 : path;
+}
+
+const char *report_device(const struct report_style *style, const struct event *event,
+			  char text[REPORT_NAME_TEXT])
+{
+	const char *label = labels_device(style->labels, event->device);
+	char id[SHORT_TEXT];
+
+	format_id(id, event->device);
+	if (label)
+		snprintf(text, REPORT_NAME_TEXT, "%s", label);
+	else
+		snprintf(text, REPORT_NAME_TEXT, "%s", id);
+	return text;
+}
+
+const char *report_space(const struct report_style *style, const struct event *event,
+			 char text[REPORT_NAME_TEXT])
+{
+	const char *label = labels_space(style->labels, event->device, event->space);
+
+	if (label)
+		snprintf(text, REPORT_NAME_TEXT, "%s", label);
+	else
+		snprintf(text, REPORT_NAME_TEXT, "space %u", event->space);
+	return text;
+}
+
+/* The event's name with another character between its words. */
+const char *report_name(const struct event *event, char between, char text[sizeof(event->name)])
+{
+	char *at;
+
+	memcpy(text, event->name, sizeof(event->name));
+	for (at = text; *at; at++)
+		if (*at == '_')
+			*at = between;
+	return text;
+}
+
+static void explain_double_free(const struct event *event, char *text, size_t room)
+{
+	if (event->refs)
+		snprintf(text, room, "this client has no hold left, others have %u", event->refs);
+	else if (event->token && report_history_lost(event))
+		snprintf(text, room,
+			 "the token names generation %" PRIu64 ", older than the record of the key",
+			 event->token);
+	else if (event->token)
+		snprintf(text, room, "the token's generation %" PRIu64 " was freed before",
+			 event->token);
+	else if (event->lives > 1)
+		snprintf(text, room, "without a token, and the key has had %u lives", event->lives);
+	else if (report_is_probable(event))
+		snprintf(text, room, "without a token, and older records of this device are gone");
+	else
+		snprintf(text, room, "the key has had one life, which was freed before");
+}
+
+static void explain_stale_free(const struct event *event, char *text, size_t room)
+{
+	if (event->token && event->token != event->generation)
+		snprintf(text, room,
+			 "the token names generation %" PRIu64 ", the %s one is %" PRIu64,
+			 event->token, event->refs ? "live" : "last", event->generation);
+	else
+		snprintf(text, room, "that life was replaced by an exclusive alloc");
+}
+
+static void explain_unknown_free(const struct event *event, char *text, size_t room)
+{
+	if (event->generation)
+		snprintf(text, room, "this key never had the token %" PRIu64, event->token);
+	else if (report_history_lost(event) && !event->evicted)
+		snprintf(text, room,
+			 "no record of this key, but older records of this device are gone");
+	else if (report_history_lost(event))
+		snprintf(text, room,
+			 "no record of this key, but %" PRIu64
+			 " older record%s of this device %s gone",
+			 event->evicted, plural(event->evicted),
+			 event->evicted == 1 ? "is" : "are");
+	else
+		snprintf(text, room, "there is no record of this key");
+}
+
+/* What the kernel knows that makes it say so. */
+void report_why(const struct event *event, char *text, size_t room)
+{
+	switch (event->verdict) {
+	case BUFFTRACK_DOUBLE_FREE:
+		explain_double_free(event, text, room);
+		break;
+	case BUFFTRACK_STALE_FREE:
+		explain_stale_free(event, text, room);
+		break;
+	case BUFFTRACK_FOREIGN_FREE:
+		snprintf(text, room, "it is live, and this client never held it");
+		break;
+	case BUFFTRACK_FREE_AFTER_EXIT:
+		snprintf(text, room, "it ended when its last holder exited");
+		break;
+	case BUFFTRACK_FREE_AFTER_RESET:
+		snprintf(text, room, "it ended in a reset of the device");
+		break;
+	case BUFFTRACK_UNKNOWN_FREE:
+		explain_unknown_free(event, text, room);
+		break;
+	case BUFFTRACK_MISSED_FREE:
+		snprintf(text, room, "an exclusive alloc found it live");
+		break;
+	case BUFFTRACK_SIZE_MISMATCH:
+		snprintf(text, room, "%" PRIu64 " bytes reported, %" PRIu64 " recorded",
+			 event->requested, event->size);
+		break;
+	case BUFFTRACK_DANGLING_VIEW:
+		snprintf(text, room, "a view of a buffer that is not live");
+		break;
+	case BUFFTRACK_LEAK:
+		snprintf(text, room, "the client left with %u hold%s, others have %u", event->count,
+			 plural(event->count), event->refs);
+		break;
+	default:
+		snprintf(text, room, "a verdict that this tool does not know");
+	}
+}
+
+const char *report_consequence(const struct event *event)
+{
+	switch (event->verdict) {
+	case BUFFTRACK_MISSED_FREE:
+		return "the earlier life was ended";
+	case BUFFTRACK_SIZE_MISMATCH:
+		return "it was counted";
+	case BUFFTRACK_LEAK:
+		return event->refs ? "the holds were dropped" : "the life was ended";
+	case BUFFTRACK_NR_VERDICTS:
+		return "";
+	default:
+		return "nothing was changed";
+	}
+}
+
+const char *report_offence(const struct event *event)
+{
+	switch (event->verdict) {
+	case BUFFTRACK_LEAK:
+		return "leaked by";
+	case BUFFTRACK_MISSED_FREE:
+	case BUFFTRACK_DANGLING_VIEW:
+		return "offending alloc";
+	case BUFFTRACK_SIZE_MISMATCH:
+	case BUFFTRACK_NR_VERDICTS:
+		return "offending call";
+	default:
+		return "offending free";
+	}
+}
+
+const struct stack *report_stack_of(const struct report_style *style, const struct who *who)
+{
+	return who->stack ? who->stack : stacks_get(style->stacks, who->stack_id);
+}
+
+/* Where the culprit is: for grep, and for counting the same ones. */
+const char *report_where(const struct report_style *style, const struct event *event,
+			 char text[REPORT_WHERE_TEXT])
+{
+	/* A client that leaves gives no stack: it is the alloc that has no free. */
+	const struct who *who = event->kind == EVENT_LEAK ? &event->life.allocated : &event->by;
+	const struct stack *stack = report_stack_of(style, who);
+	const struct stack_frame *frame = stack->frames;
+
+	if (!stack->nr)
+		snprintf(text, REPORT_WHERE_TEXT, "no-stack");
+	else if (frame->symbol && frame->line)
+		snprintf(text, REPORT_WHERE_TEXT, "%.200s %.100s:%u", frame->symbol,
+			 report_last_part(frame->file), frame->line);
+	else if (frame->symbol)
+		snprintf(text, REPORT_WHERE_TEXT, "%.200s", frame->symbol);
+	else if (frame->module)
+		snprintf(text, REPORT_WHERE_TEXT, "%.100s+0x%" PRIx64,
+			 report_last_part(frame->module), frame->offset);
+	else
+		snprintf(text, REPORT_WHERE_TEXT, "0x%" PRIx64, frame->address);
+	return text;
+}
