@@ -10,7 +10,7 @@ command -v bufftrack >/dev/null || skip_all "the tool is not on PATH"
 all=${BUFFTRACK_BURST:-100000}
 each=$((all / 2))
 # Where there is room for all, none may be lost; but where KCSAN delays the kernel amid what
-# it does, its ring passes over some (see pass_over() in userspace/source/trace.c).
+# it does, its ring passes over some (see pass_over() in userspace/source/loss.c).
 few=0
 [[ ! -e /sys/kernel/debug/kcsan ]] || few=$((all / 20))
 

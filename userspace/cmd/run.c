@@ -257,7 +257,7 @@ static void account(struct run *run, const struct event *event, bool ours)
 
 static void tell(struct run *run, const struct event *event)
 {
-	uint64_t lost = trace_lost(run->trace);
+	uint64_t lost = trace_count_lost(run->trace);
 
 	if (run->json)
 		report_json(&run->style, event, lost);
@@ -608,7 +608,7 @@ static int follow_command(struct run *run, const sigset_t *signals)
 	if (run->groups)
 		groups_end(run->groups);
 
-	lost = trace_lost(run->trace);
+	lost = trace_count_lost(run->trace);
 	if (run->json)
 		summary_json(run, lost);
 	else

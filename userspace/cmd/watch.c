@@ -76,7 +76,7 @@ static bool finished(const struct watch *watch)
 
 static void tell(struct watch *watch, const struct event *event)
 {
-	uint64_t lost = trace_lost(watch->trace);
+	uint64_t lost = trace_count_lost(watch->trace);
 
 	watch->told++;
 	if (watch->json) {
@@ -105,7 +105,7 @@ static bool tell_events(struct watch *watch, bool flush, uint64_t until)
 		if (event.by.time > until || (!flush && signals_pending()))
 			break;
 	}
-	tell_lost(watch, trace_lost(watch->trace));
+	tell_lost(watch, trace_count_lost(watch->trace));
 	if (watch->groups)
 		groups_tell_due(watch->groups, monotonic_ns());
 	return !fflush(stdout);

@@ -22,6 +22,6 @@ void trace_destroy(struct trace *trace);
 bool trace_wait(struct trace *trace, int timeout_ms, const sigset_t *signals, int output);
 bool trace_next(struct trace *trace, bool flush, struct event *event);
 enum trace_change trace_refresh(struct trace *trace);
-uint64_t trace_lost(struct trace *trace);
+uint64_t trace_count_lost(struct trace *trace);
 
 #endif

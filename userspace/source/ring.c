@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The events, out of a trace instance of our own, in the order of time.
+ *
+ * Each CPU has a ring of its own, and what a CPU has recorded is in order. The
+ * oldest record at the head of any ring is the next one, once no ring that was
+ * found empty can still bring forth an older one: that is, once each of them was
+ * found empty after that record was made.
+ */
+#include <errno.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "event/event.h"
+#include "source/trace_private.h"
+#include "util/util.h"
+
+/* How soon to look again where a record is held back for the sake of order. */
+#define HELD_BACK_MS 2
+
+/* Takes the next record of the page that is there. */
+static bool take_record(struct cpu *cpu, void *data, unsigned long long time)
+{
+	cpu->record = (struct tep_record){
+		.ts = time,
+		.cpu = (int)cpu->nr,
+		.data = data,
+		.size = data ? kbuffer_event_size(cpu->buffer) : 0,
+	};
+	return data;
+}
+
+/* Reads pages until one has a record, or the ring is empty. */
+void trace_fill(struct trace *trace, struct cpu *cpu)
+{
+	unsigned long long time = 0;
+	void *data;
+
+	do {
+		cpu->empty_at = monotonic_ns();
+		if (read(cpu->fd, cpu->page, trace->page_size) <= 0)
+			return;
+		if (kbuffer_load_subbuffer(cpu->buffer, cpu->page))
+			return;
+		if (kbuffer_missed_events(cpu->buffer))
+			trace->missed = true;
+		data = kbuffer_read_event(cpu->buffer, &time);
+	} while (!take_record(cpu, data, time));
+}
+
+/* The CPU with the oldest record, if none of the others can have an older one. */
+static struct cpu *oldest(struct trace *trace, bool flush)
+{
+	struct cpu *found = NULL, *cpu;
+	uint64_t horizon = UINT64_MAX;
+
+	for (cpu = trace->cpus; cpu < trace->cpus + trace->nr_cpus; cpu++) {
+		if (!cpu->record.data) {
+			if (cpu->empty_at < horizon)
+				horizon = cpu->empty_at;
+		} else if (!found || cpu->record.ts < found->record.ts) {
+			found = cpu;
+		}
+	}
+	trace->held_back = found;
+	if (!found || flush || found->record.ts + COMMIT_NS <= horizon)
+		return found;
+	return NULL;
+}
+
+/**
+ * trace_next - the next event
+ * @trace: the trace
+ * @flush: hold nothing back for the sake of order: nothing more will come
+ * @event: what it says
+ *
+ * Returns false where there is none yet.
+ */
+bool trace_next(struct trace *trace, bool flush, struct event *event)
+{
+	unsigned long long time = 0;
+	struct tep_event *format;
+	struct cpu *cpu;
+	void *data;
+	size_t i;
+
+	do {
+		if (trace->current) {
+			cpu = trace->current;
+			trace->current = NULL;
+			data = kbuffer_next_event(cpu->buffer, &time);
+			if (!take_record(cpu, data, time))
+				trace_fill(trace, cpu);
+		}
+		cpu = flush ? NULL : oldest(trace, false);
+		if (!cpu) {
+			for (i = 0; i < trace->nr_cpus; i++)
+				if (!trace->cpus[i].record.data)
+					trace_fill(trace, &trace->cpus[i]);
+			cpu = oldest(trace, flush);
+		}
+		if (!cpu) {
+			/* The last ones to be lost have no page after them that says so. */
+			if (flush)
+				trace->missed = true;
+			return false;
+		}
+		trace->current = cpu;
+		format = tep_find_event_by_record(trace->tep, &cpu->record);
+	} while (!format);
+
+	event_decode(event, format, &cpu->record);
+	return true;
+}
+
+/**
+ * trace_wait - wait for events, or for the module to come or go
+ * @trace: the trace
+ * @timeout_ms: how long at most
+ * @signals: the mask while waiting
+ * @output: a file that is written to, whose reader may go away
+ *
+ * Returns false where that reader has gone away.
+ */
+bool trace_wait(struct trace *trace, int timeout_ms, const sigset_t *signals, int output)
+{
+	struct pollfd *uevents = &trace->polled[trace->nr_cpus];
+	struct timespec timeout;
+	size_t i;
+
+	trace->polled[trace->nr_cpus + 1] = (struct pollfd){ output, 0, 0 };
+	if (trace->held_back && timeout_ms > HELD_BACK_MS)
+		timeout_ms = HELD_BACK_MS;
+	timeout.tv_sec = timeout_ms / 1000;
+	timeout.tv_nsec = (long)(timeout_ms % 1000) * 1000000;
+	if (ppoll(trace->polled, trace->nr_cpus + 2, &timeout, signals) <= 0)
+		return true;
+
+	/* A CPU that was never there cannot be waited for. */
+	for (i = 0; i < trace->nr_cpus; i++)
+		if (trace->polled[i].revents & (POLLERR | POLLNVAL))
+			trace->polled[i].fd = -1;
+	if (uevents->revents)
+		trace_read_uevents(trace);
+	return !(trace->polled[trace->nr_cpus + 1].revents & (POLLERR | POLLHUP));
+}
