@@ -12,6 +12,7 @@
 #include "ledger/clock.h"
 #include "cmd/command.h"
 #include "event/event.h"
+#include "event/filter.h"
 #include "util/json.h"
 #include "abi/labels.h"
 #include "ledger/ledger.h"
@@ -26,13 +27,9 @@ struct report {
 	struct report_style style;
 	const char *path;
 	const char *perfetto_path;
-	bool all;
+	struct event_filter filter;
 	bool json;
 	bool summary_only;
-	bool by_pid;
-	bool by_device;
-	uint64_t pid;
-	uint64_t device;
 	struct recording_facts facts;
 	struct ledger *ledger;
 	uint64_t events;
@@ -83,18 +80,6 @@ static void find_clock(struct report *report)
 		"  or perf -k mono)");
 }
 
-static bool wanted(const struct report *report, const struct event *event)
-{
-	if (event_is_ordinary(event->name) && !report->all)
-		return false;
-	if (report->by_pid && event->by.pid != report->pid)
-		return false;
-	if (!report->by_device)
-		return true;
-	return (event_has_key(event) || event->kind == EVENT_RESET) &&
-	       event->device == report->device;
-}
-
 static void tell_lost(struct report *report, uint64_t lost)
 {
 	if (lost == report->lost_told)
@@ -140,7 +125,7 @@ static bool tell_events(struct report *report, struct perfetto *perfetto)
 			ledger_take(ledger, &recorded.event);
 			perfetto_add(perfetto, &recorded.event, ledger);
 		}
-		if (!report->summary_only && wanted(report, &recorded.event))
+		if (!report->summary_only && event_wanted(&report->filter, &recorded.event))
 			tell_event(report, &recorded);
 	}
 	recording_close(recording, &facts);
@@ -265,11 +250,12 @@ static int report_main(int argc, char **argv)
 {
 	struct report report = { 0 };
 	const struct option_spec options[] = {
-		OPTION_FLAG('a', "all", &report.all),
-		OPTION_NUMBER('d', "device", &report.device, .given = &report.by_device),
+		OPTION_FLAG('a', "all", &report.filter.all),
+		OPTION_NUMBER('d', "device", &report.filter.device,
+			      .given = &report.filter.by_device),
 		OPTION_FLAG('j', "json", &report.json),
 		OPTION_TEXT('P', "perfetto", &report.perfetto_path),
-		OPTION_NUMBER('p', "pid", &report.pid, .given = &report.by_pid),
+		OPTION_NUMBER('p', "pid", &report.filter.pid, .given = &report.filter.by_pid),
 		OPTION_FLAG('s', "summary", &report.summary_only),
 	};
 	int ret = command_options(&cmd_report, argc, argv, options, ARRAY_SIZE(options));

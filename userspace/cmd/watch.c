@@ -1,20 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /* watch: reports as they happen. */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cmd/command.h"
+#include "cmd/live.h"
 #include "event/event.h"
-#include "report/group.h"
-#include "abi/labels.h"
-#include "report/report.h"
-#include "util/signals.h"
-#include "symbol/stack.h"
+#include "event/filter.h"
 #include "source/trace.h"
 #include "util/options.h"
+#include "util/signals.h"
 #include "util/util.h"
 
 #define DEFAULT_BUFFER_KB 1024
@@ -22,51 +19,21 @@
 #define TICK_MS 1000
 
 struct watch {
-	struct report_style style;
-	struct trace *trace;
-	struct groups *groups; /* NULL where each event is told whole */
-	bool all;
-	bool json;
-	bool no_group;
+	struct live live;
+	struct event_filter filter;
 	bool quiet;
-	bool by_pid;
-	bool by_device;
-	uint64_t pid;
-	uint64_t device;
 	uint64_t count; /* 0 for no end */
 	uint64_t timeout_ns; /* 0 for none */
-	uint64_t buffer_kb;
 	uint64_t told;
-	uint64_t lost_told;
 };
 
 static bool wanted(const struct watch *watch, const struct event *event)
 {
-	if (event_is_ordinary(event->name) && !watch->all)
-		return false;
 	/* Our own look at the labels is no news. */
 	if (!event_has_key(event) && event->kind != EVENT_RESET &&
 	    event->by.pid == (uint32_t)getpid())
 		return false;
-	if (watch->by_pid && event->by.pid != watch->pid)
-		return false;
-	if (!watch->by_device)
-		return true;
-	return (event_has_key(event) || event->kind == EVENT_RESET) &&
-	       event->device == watch->device;
-}
-
-static void tell_lost(struct watch *watch, uint64_t lost)
-{
-	if (lost == watch->lost_told)
-		return;
-	if (watch->json)
-		report_lost_json(lost);
-	else
-		printf("BUFFTRACK: %" PRIu64 " event%s lost, %" PRIu64
-		       " in all; --buffer-size makes more room\n",
-		       lost - watch->lost_told, plural(lost - watch->lost_told), lost);
-	watch->lost_told = lost;
+	return event_wanted(&watch->filter, event);
 }
 
 static bool finished(const struct watch *watch)
@@ -76,19 +43,10 @@ static bool finished(const struct watch *watch)
 
 static void tell(struct watch *watch, const struct event *event)
 {
-	uint64_t lost = trace_count_lost(watch->trace);
-
 	watch->told++;
-	if (watch->json) {
-		report_json(&watch->style, event, lost);
-		watch->lost_told = lost;
-	} else {
-		tell_lost(watch, lost);
-		if (watch->groups && !groups_take(watch->groups, event, monotonic_ns()))
-			return;
-		report_text(&watch->style, event, lost);
-	}
-	fflush(stdout);
+	if (!watch->live.json)
+		live_tell_lost(&watch->live);
+	live_tell(&watch->live, event);
 }
 
 /* Tells the events that are there. Returns false where they cannot be written. */
@@ -96,7 +54,7 @@ static bool tell_events(struct watch *watch, bool flush, uint64_t until)
 {
 	struct event event;
 
-	while (!finished(watch) && trace_next(watch->trace, flush, &event)) {
+	while (!finished(watch) && trace_next(watch->live.trace, flush, &event)) {
 		if (wanted(watch, &event))
 			tell(watch, &event);
 		if (ferror(stdout))
@@ -105,16 +63,9 @@ static bool tell_events(struct watch *watch, bool flush, uint64_t until)
 		if (event.by.time > until || (!flush && signals_pending()))
 			break;
 	}
-	tell_lost(watch, trace_count_lost(watch->trace));
-	if (watch->groups)
-		groups_tell_due(watch->groups, monotonic_ns());
+	live_tell_lost(&watch->live);
+	live_tell_due(&watch->live);
 	return !fflush(stdout);
-}
-
-static void end_groups(struct watch *watch)
-{
-	if (watch->groups)
-		groups_end(watch->groups);
 }
 
 static void say(const struct watch *watch, const char *what)
@@ -126,15 +77,12 @@ static void say(const struct watch *watch, const char *what)
 /* Returns false where the module came back and cannot be watched. */
 static bool follow_module(struct watch *watch)
 {
-	switch (trace_refresh(watch->trace)) {
+	switch (trace_refresh(watch->live.trace)) {
 	case TRACE_SAME:
 		return true;
 	case TRACE_GONE:
 		tell_events(watch, true, UINT64_MAX);
-		end_groups(watch);
-		/* The next one numbers them anew. */
-		stacks_forget(watch->style.stacks);
-		labels_forget(watch->style.labels);
+		live_forget_module(&watch->live);
 		say(watch, "the module was unloaded; waiting for it");
 		return true;
 	case TRACE_BACK:
@@ -175,17 +123,17 @@ static int watch_events(struct watch *watch, const sigset_t *signals)
 		until = monotonic_ns() + watch->timeout_ns;
 	say(watch, "watching");
 	while (!signals_stopped() && !finished(watch) && monotonic_ns() < until) {
-		if (!trace_wait(watch->trace, wait_ms(until), signals, STDOUT_FILENO))
+		if (!trace_wait(watch->live.trace, wait_ms(until), signals, STDOUT_FILENO))
 			return EXIT_OK;
 		if (!tell_events(watch, false, until))
 			return output_failed();
 		if (!follow_module(watch))
 			return EXIT_ERROR;
 	}
-	trace_stop(watch->trace);
+	trace_stop(watch->live.trace);
 	if (!tell_events(watch, true, monotonic_ns()))
 		return output_failed();
-	end_groups(watch);
+	live_end_groups(&watch->live);
 	return fflush(stdout) ? output_failed() : EXIT_OK;
 }
 
@@ -195,36 +143,29 @@ static int run_watch(struct watch *watch)
 	int ret;
 
 	signals_catch(&signals);
-	watch->trace = trace_create(watch->all, false, watch->buffer_kb);
-	if (!watch->trace)
+	if (!live_open(&watch->live, watch->filter.all, false))
 		return EXIT_ERROR;
-	watch->style.labels = labels_new();
-	watch->style.stacks = stacks_new();
-	watch->style.colour = report_wants_colour(stdout);
-	if (!watch->json && !watch->no_group)
-		watch->groups = groups_new(&watch->style);
+	watch->live.style.colour = report_wants_colour(stdout);
 	ret = watch_events(watch, &signals);
 	/* What could not be written has been dealt with. */
 	clearerr(stdout);
-	groups_free(watch->groups);
-	labels_free(watch->style.labels);
-	stacks_free(watch->style.stacks);
-	trace_destroy(watch->trace);
+	live_close(&watch->live);
 	return ret;
 }
 
 static int watch_main(int argc, char **argv)
 {
-	struct watch watch = { .buffer_kb = DEFAULT_BUFFER_KB };
+	struct watch watch = { .live.buffer_kb = DEFAULT_BUFFER_KB };
 	const struct option_spec options[] = {
-		OPTION_FLAG('a', "all", &watch.all),
-		OPTION_NUMBER('b', "buffer-size", &watch.buffer_kb, .min = 1,
+		OPTION_FLAG('a', "all", &watch.filter.all),
+		OPTION_NUMBER('b', "buffer-size", &watch.live.buffer_kb, .min = 1,
 			      .range = "at least 1 (KB a CPU)"),
 		OPTION_NUMBER('c', "count", &watch.count),
-		OPTION_NUMBER('d', "device", &watch.device, .given = &watch.by_device),
-		OPTION_FLAG('G', "no-group", &watch.no_group),
-		OPTION_FLAG('j', "json", &watch.json),
-		OPTION_NUMBER('p', "pid", &watch.pid, .given = &watch.by_pid),
+		OPTION_NUMBER('d', "device", &watch.filter.device,
+			      .given = &watch.filter.by_device),
+		OPTION_FLAG('G', "no-group", &watch.live.no_group),
+		OPTION_FLAG('j', "json", &watch.live.json),
+		OPTION_NUMBER('p', "pid", &watch.filter.pid, .given = &watch.filter.by_pid),
 		OPTION_FLAG('q', "quiet", &watch.quiet),
 		OPTION_DURATION('t', "timeout", &watch.timeout_ns, .min = 1, .range = "above 0"),
 	};

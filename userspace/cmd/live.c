@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What run and watch share: the trace, and how its events are told. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "abi/labels.h"
+#include "cmd/live.h"
+#include "report/group.h"
+#include "report/report.h"
+#include "source/trace.h"
+#include "symbol/stack.h"
+#include "util/util.h"
+
+/* Begins to record. Returns false where it cannot, having said why. */
+bool live_open(struct live *live, bool all, bool forks)
+{
+	live->trace = trace_create(all, forks, live->buffer_kb);
+	if (!live->trace)
+		return false;
+	live->style.labels = labels_new();
+	live->style.stacks = stacks_new();
+	if (!live->json && !live->no_group)
+		live->groups = groups_new(&live->style);
+	return true;
+}
+
+void live_close(struct live *live)
+{
+	groups_free(live->groups);
+	stacks_free(live->style.stacks);
+	labels_free(live->style.labels);
+	trace_destroy(live->trace);
+}
+
+/* Tells one event, or counts it where the same was told often enough. */
+void live_tell(struct live *live, const struct event *event)
+{
+	uint64_t lost = trace_count_lost(live->trace);
+
+	if (live->json)
+		report_json(&live->style, event, lost);
+	else if (!live->groups || groups_take(live->groups, event, monotonic_ns()))
+		report_text(&live->style, event, lost);
+	if (live->json)
+		live->lost_told = lost;
+	fflush(stdout);
+}
+
+/* Tells how many events were lost, where more were than was told before. */
+void live_tell_lost(struct live *live)
+{
+	uint64_t lost = trace_count_lost(live->trace);
+
+	if (lost == live->lost_told)
+		return;
+	if (live->json)
+		report_lost_json(lost);
+	else
+		printf("BUFFTRACK: %" PRIu64 " event%s lost, %" PRIu64
+		       " in all; --buffer-size makes more room\n",
+		       lost - live->lost_told, plural(lost - live->lost_told), lost);
+	live->lost_told = lost;
+}
+
+/* Tells the counts of groups that have waited long enough. */
+void live_tell_due(struct live *live)
+{
+	if (live->groups)
+		groups_tell_due(live->groups, monotonic_ns());
+}
+
+/* Tells all counts of groups. */
+void live_end_groups(struct live *live)
+{
+	if (live->groups)
+		groups_end(live->groups);
+}
+
+/* The module is gone, its events are told: the next one numbers stacks and devices anew. */
+void live_forget_module(struct live *live)
+{
+	live_end_groups(live);
+	stacks_forget(live->style.stacks);
+	labels_forget(live->style.labels);
+}
