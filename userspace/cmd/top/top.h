@@ -83,14 +83,14 @@ struct top_rows {
 	size_t all_devices;
 };
 
-/* top_rows.c */
+/* rows.c */
 void top_rows_make(struct top_rows *rows, const struct top_query *query, const struct counters *now,
 		   const struct counters *before, uint64_t elapsed_ns);
 void top_rows_free(struct top_rows *rows);
 const char *top_key_name(enum top_key key);
 bool top_key_find(const char *name, enum top_key *key);
 
-/* top_text.c */
+/* text.c */
 #define TOP_LINE 512
 
 /**
@@ -115,8 +115,6 @@ void top_title(char line[TOP_LINE], const struct top_query *query, const struct 
 	       int width);
 void top_totals(char line[TOP_LINE], const struct top_rows *rows, int width);
 void top_verdicts(char line[TOP_LINE], const struct top_rows *rows, int width);
-
-/* top_screen.c */
 
 /**
  * struct top - the command as it runs
@@ -143,10 +141,11 @@ struct top {
 #define TOP_MIN_INTERVAL (NSEC_PER_SEC / 10)
 #define TOP_MAX_INTERVAL (3600 * NSEC_PER_SEC)
 
-/* cmd_top.c */
+/* top.c */
 void top_read(struct top *top);
 void top_remake(struct top *top);
 
+/* screen.c */
 int top_screen(struct top *top);
 
 #endif
