@@ -422,7 +422,7 @@ const struct command cmd_list = {
 		 "\n"
 		 "Options:\n"
 		 "  -a, --all                  those that have ended too, as far as known\n"
-		 "  -c, --client ID            held by one client only\n"
+		 "  -c, --client ID            to which one client has references\n"
 		 "  -d, --device ID            of one device only\n"
 		 "  -h, --help                 this text\n"
 		 "  -j, --json                 one JSON object a line\n"

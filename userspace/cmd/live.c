@@ -57,7 +57,7 @@ void live_tell_lost(struct live *live)
 		report_lost_json(lost);
 	else
 		printf("BUFFTRACK: %" PRIu64 " event%s lost, %" PRIu64
-		       " in all; --buffer-size makes more room\n",
+		       " in all: raise --buffer-size\n",
 		       lost - live->lost_told, plural(lost - live->lost_told), lost);
 	live->lost_told = lost;
 }

@@ -241,7 +241,7 @@ static int run_report(struct report *report)
 	if (!report->facts.error[0])
 		return EXIT_OK;
 	complain("%s could not be read to its end: %s\n"
-		 "  what is told is of the events before that",
+		 "  the report covers the events before that",
 		 report->path, report->facts.error);
 	return EXIT_ERROR;
 }

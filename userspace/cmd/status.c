@@ -232,12 +232,12 @@ static void print_verdicts(const struct bufftrack_stat *stat)
 
 static void print_losses(const struct counters *counters)
 {
-	printf("%-12s%" PRIu64 " tombstones; lost: %" PRIu64 " tombstones, %" PRIu64
+	printf("%-12s%" PRIu64 " freed-buffer records; lost: %" PRIu64 " records, %" PRIu64
 	       " stacks, %" PRIu64 " log lines\n",
 	       "history:", (uint64_t)counters->all.history, (uint64_t)counters->info.evicted,
 	       (uint64_t)counters->info.stacks_lost, (uint64_t)counters->info.logs_suppressed);
 	if (counters->info.failed)
-		printf("%-12s%" PRIu64 " allocs for want of room:\n"
+		printf("%-12s%" PRIu64 " allocs, since a limit was reached:\n"
 		       "            raise max_buffers, max_devices or the memory limit\n",
 		       "refused:", (uint64_t)counters->info.failed);
 }

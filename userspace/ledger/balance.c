@@ -257,12 +257,12 @@ void balance_print(const struct balance *balance, const char *calls)
 {
 	balance_print_count("allocs", balance->allocs, calls);
 	balance_print_count("frees", balance->frees, calls);
-	balance_print_count("released", balance->released, "lives that ended by a free");
-	balance_print_count("live", balance->live, "lives at the end");
+	balance_print_count("released", balance->released, "allocations that ended by a free");
+	balance_print_count("live", balance->live, "allocations that had not ended");
 	balance_print_verdicts(balance, BUFFTRACK_OK);
-	balance_print_count("balanced", balance->balanced, "keys freed as often as allocated");
-	balance_print_count("leaked", balance->leaked, "keys freed less often");
-	balance_print_count("over_freed", balance->over_freed, "keys freed more often");
+	balance_print_count("balanced", balance->balanced, "buffers freed as often as allocated");
+	balance_print_count("leaked", balance->leaked, "buffers not freed yet");
+	balance_print_count("over_freed", balance->over_freed, "buffers freed more often");
 }
 
 /* The keys that were freed too often, if any, after an empty line. */

@@ -211,7 +211,7 @@ static void print_report(const struct report_style *style, const struct event *e
 	else
 		print_life(style, &event->life, event->by.time);
 	if (report_is_probable(event) && event->previous.generation) {
-		puts("it may have been meant for the life before:");
+		puts("it may have been meant for the allocation before:");
 		print_life(style, &event->previous, event->by.time);
 	}
 	print_key_line(event, lost);
@@ -234,9 +234,8 @@ static void print_ordinary(const struct report_style *style, const struct event 
 			 event->buffer, event->size, event->generation, event->refs,
 			 plural(event->refs), event->flags & BUFFTRACK_F_VIEW ? " (view)" : "");
 	else if (event->kind == EVENT_RESET)
-		snprintf(key, sizeof(key), "device %s, %" PRIu64 " live%s ended, ",
-			 report_device(style, event, device), event->ended,
-			 event->ended == 1 ? " life" : "s");
+		snprintf(key, sizeof(key), "device %s, %" PRIu64 " allocation%s ended, ",
+			 report_device(style, event, device), event->ended, plural(event->ended));
 	else
 		snprintf(key, sizeof(key), "client %" PRIu64 ", ", event->client);
 	print_line("%" PRIu64 ".%06" PRIu64 " %s %spid %u (%s)", by->time / (uint64_t)NSEC_PER_SEC,

@@ -70,20 +70,25 @@ const char *report_name(const struct event *event, char between, char text[sizeo
 static void explain_double_free(const struct event *event, char *text, size_t room)
 {
 	if (event->refs)
-		snprintf(text, room, "this client has no hold left, others have %u", event->refs);
+		snprintf(text, room,
+			 "this client already released its reference; other clients hold %u",
+			 event->refs);
 	else if (event->token && report_history_lost(event))
 		snprintf(text, room,
-			 "the token names generation %" PRIu64 ", older than the record of the key",
+			 "the token names generation %" PRIu64
+			 ", which is older than the records of this buffer",
 			 event->token);
 	else if (event->token)
 		snprintf(text, room, "the token's generation %" PRIu64 " was freed before",
 			 event->token);
 	else if (event->lives > 1)
-		snprintf(text, room, "without a token, and the key has had %u lives", event->lives);
+		snprintf(text, room, "no token was given, and this buffer was allocated %u times",
+			 event->lives);
 	else if (report_is_probable(event))
-		snprintf(text, room, "without a token, and older records of this device are gone");
+		snprintf(text, room,
+			 "no token was given, and older records of this device were evicted");
 	else
-		snprintf(text, room, "the key has had one life, which was freed before");
+		snprintf(text, room, "this buffer was allocated once, and freed before");
 }
 
 static void explain_stale_free(const struct event *event, char *text, size_t room)
@@ -93,24 +98,25 @@ static void explain_stale_free(const struct event *event, char *text, size_t roo
 			 "the token names generation %" PRIu64 ", the %s one is %" PRIu64,
 			 event->token, event->refs ? "live" : "last", event->generation);
 	else
-		snprintf(text, room, "that life was replaced by an exclusive alloc");
+		snprintf(text, room,
+			 "that allocation was replaced: its address was allocated again");
 }
 
 static void explain_unknown_free(const struct event *event, char *text, size_t room)
 {
 	if (event->generation)
-		snprintf(text, room, "this key never had the token %" PRIu64, event->token);
+		snprintf(text, room, "this buffer never had the token %" PRIu64, event->token);
 	else if (report_history_lost(event) && !event->evicted)
 		snprintf(text, room,
-			 "no record of this key, but older records of this device are gone");
+			 "no record of this buffer, but older records of this device were evicted");
 	else if (report_history_lost(event))
 		snprintf(text, room,
-			 "no record of this key, but %" PRIu64
-			 " older record%s of this device %s gone",
+			 "no record of this buffer, but %" PRIu64
+			 " older record%s of this device %s evicted",
 			 event->evicted, plural(event->evicted),
-			 event->evicted == 1 ? "is" : "are");
+			 event->evicted == 1 ? "was" : "were");
 	else
-		snprintf(text, room, "there is no record of this key");
+		snprintf(text, room, "there is no record of this buffer");
 }
 
 /* What the kernel knows that makes it say so. */
@@ -124,19 +130,21 @@ void report_why(const struct event *event, char *text, size_t room)
 		explain_stale_free(event, text, room);
 		break;
 	case BUFFTRACK_FOREIGN_FREE:
-		snprintf(text, room, "it is live, and this client never held it");
+		snprintf(text, room, "the buffer is live and owned by another client");
 		break;
 	case BUFFTRACK_FREE_AFTER_EXIT:
-		snprintf(text, room, "it ended when its last holder exited");
+		snprintf(text, room, "the buffer was released when its last owner exited");
 		break;
 	case BUFFTRACK_FREE_AFTER_RESET:
-		snprintf(text, room, "it ended in a reset of the device");
+		snprintf(text, room, "the buffer was released by a reset of the device");
 		break;
 	case BUFFTRACK_UNKNOWN_FREE:
 		explain_unknown_free(event, text, room);
 		break;
 	case BUFFTRACK_MISSED_FREE:
-		snprintf(text, room, "an exclusive alloc found it live");
+		snprintf(text, room,
+			 "the address was allocated again while live: its free was never reported, "
+			 "or the allocator gave it out twice");
 		break;
 	case BUFFTRACK_SIZE_MISMATCH:
 		snprintf(text, room, "%" PRIu64 " bytes reported, %" PRIu64 " recorded",
@@ -146,8 +154,8 @@ void report_why(const struct event *event, char *text, size_t room)
 		snprintf(text, room, "a view of a buffer that is not live");
 		break;
 	case BUFFTRACK_LEAK:
-		snprintf(text, room, "the client left with %u hold%s, others have %u", event->count,
-			 plural(event->count), event->refs);
+		snprintf(text, room, "the client closed with %u reference%s; other clients hold %u",
+			 event->count, plural(event->count), event->refs);
 		break;
 	default:
 		snprintf(text, room, "a verdict that this tool does not know");
@@ -158,15 +166,15 @@ const char *report_consequence(const struct event *event)
 {
 	switch (event->verdict) {
 	case BUFFTRACK_MISSED_FREE:
-		return "the earlier life was ended";
+		return "the earlier allocation was ended";
 	case BUFFTRACK_SIZE_MISMATCH:
-		return "it was counted";
+		return "the call was counted";
 	case BUFFTRACK_LEAK:
-		return event->refs ? "the holds were dropped" : "the life was ended";
+		return event->refs ? "its references were dropped" : "the buffer was released";
 	case BUFFTRACK_NR_VERDICTS:
 		return "";
 	default:
-		return "nothing was changed";
+		return "the call was ignored";
 	}
 }
 

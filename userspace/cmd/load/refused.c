@@ -92,7 +92,7 @@ static void explain_forbidden(void)
 	if (geteuid())
 		complain("only root can load a module: run 'sudo bufftrack load'");
 	else if (prctl(PR_CAPBSET_READ, CAP_SYS_MODULE, 0, 0, 0) == 0)
-		complain("this root may load no module, in a container perhaps: load it on the\n"
+		complain("CAP_SYS_MODULE missing (in a container?): load the module on the\n"
 			 "  host, and give the container " DEVICE_PATH);
 	else if (file_has("/proc/sys/kernel/modules_disabled", "1"))
 		complain("this kernel takes no module until it is booted again, since\n"

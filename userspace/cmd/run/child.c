@@ -159,7 +159,7 @@ bool run_command_ended(struct run *run)
 
 	if (ended >= 0 || errno != ECHILD)
 		return ended == run_pid;
-	complain("what the command exited with is not known");
+	complain("the command's exit status is not known");
 	run->wait_status = W_EXITCODE(EXIT_ERROR, 0);
 	return true;
 }

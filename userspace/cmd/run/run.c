@@ -69,10 +69,10 @@ static void follow_module(struct run *run)
 		take_events(run, true, UINT64_MAX, monotonic_ns());
 		run_forget_module(run);
 		run->unloaded = true;
-		complain("the module was unloaded: not all will be told");
+		complain("the module was unloaded: report incomplete");
 		break;
 	case TRACE_BACK:
-		complain("the module is loaded again: what comes now is told");
+		complain("the module is loaded again: its events are reported");
 		break;
 	case TRACE_FAILED:
 		run->given_up = true;

@@ -91,9 +91,8 @@ void run_summary_text(const struct run *run, uint64_t lost)
 			printf(" space %u\n", space->space);
 	}
 	if (lost)
-		printf("    %" PRIu64 " event%s lost, so this is not all; --buffer-size makes "
-		       "more room\n",
+		printf("    %" PRIu64 " event%s lost, report incomplete: raise --buffer-size\n",
 		       lost, plural(lost));
 	if (run->unloaded)
-		printf("    the module was unloaded meanwhile, so this is not all\n");
+		printf("    the module was unloaded meanwhile: report incomplete\n");
 }

@@ -30,7 +30,7 @@ static const char *const help_lines[] = {
 	"  ?  h         this text",
 	"  q            quit",
 	"",
-	"  LIVE     buffers held          BYTES, PEAK  now, and the most",
+	"  LIVE     buffers allocated     BYTES, PEAK  now, and the most",
 	"  BADFREE  frees that were refused: double, stale, foreign, unknown,",
 	"           after exit, after reset",
 };
