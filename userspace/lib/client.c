@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "lib.h"
+#include "unwind/unwind.h"
 
 #define DEVICE "/dev/bufftrack"
 
@@ -131,8 +132,10 @@ static int set_up(struct bufftrack *bt, const char *name, unsigned int flags)
 		return err;
 	bt->id = client.id;
 	bt->max_batch = info.max_batch;
-	if (info.features & BUFFTRACK_FEATURE_STACK)
+	if (info.features & BUFFTRACK_FEATURE_STACK) {
 		bt->max_depth = min_uint(info.max_stack_depth, BUFFTRACK_DEPTH);
+		bufftrack_unwind_init();
+	}
 	read_environment(bt);
 	return 0;
 }

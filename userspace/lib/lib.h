@@ -7,8 +7,15 @@
 
 #include "bufftrack.h"
 
-/* Not inlined, not even by link time optimisation: see bufftrack_collect(). */
+/*
+ * Not inlined, not even by link time optimisation: see BUFFTRACK_HERE(). In the archive they
+ * are hidden, so that a shared library that is linked to it does not export them.
+ */
+#ifdef BUFFTRACK_STATIC
+#define EXPORT __attribute__((visibility("hidden"), noinline))
+#else
 #define EXPORT __attribute__((visibility("default"), noinline))
+#endif
 #define HIDDEN __attribute__((visibility("hidden")))
 
 /* Frames that are collected, at most, whatever the kernel would take. */
@@ -29,7 +36,6 @@ struct bufftrack {
 	uint64_t id; /* the client's, which tells whether the file is still ours */
 };
 
-HIDDEN unsigned int bufftrack_collect(uint64_t *frames, unsigned int max, const void *caller);
 HIDDEN int bufftrack_ioctl(int fd, unsigned long command, void *arg);
 HIDDEN void bufftrack_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

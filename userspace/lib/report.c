@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib.h"
+#include "unwind/unwind.h"
 
 /* Entries that go to the kernel at once; they lie on the caller's stack. */
 #define CHUNK 64U
@@ -77,23 +78,23 @@ static unsigned int depth_of(const struct bufftrack *bt)
 /* Apart, so that a report without a stack has no room for one to step over. */
 static __attribute__((noinline)) int run_with_stack(const struct bufftrack *bt,
 						    struct bufftrack_op *op, uint32_t kind,
-						    const void *caller)
+						    const void *here)
 {
 	uint64_t frames[BUFFTRACK_DEPTH];
 
-	op->stack_depth = bufftrack_collect(frames, depth_of(bt), caller);
+	op->stack_depth = bufftrack_unwind(frames, depth_of(bt), here);
 	if (op->stack_depth)
 		op->stack = (uintptr_t)frames;
 	return run(bt, op, kind);
 }
 
 static int report(const struct bufftrack *bt, struct bufftrack_op *op, uint32_t kind,
-		  struct bufftrack_answer *answer, const void *caller)
+		  struct bufftrack_answer *answer, const void *here)
 {
 	int err;
 
 	if (__builtin_expect(depth_of(bt) != 0, 0))
-		err = run_with_stack(bt, op, kind, caller);
+		err = run_with_stack(bt, op, kind, here);
 	else
 		err = run(bt, op, kind);
 	if (answer)
@@ -109,8 +110,9 @@ static int refuse(struct bufftrack_answer *answer, int err)
 	return err;
 }
 
-EXPORT int bufftrack_alloc(struct bufftrack *bt, struct bufftrack_buffer *buffer,
-			   struct bufftrack_answer *answer)
+static __attribute__((noinline)) int report_alloc(const struct bufftrack *bt,
+						  struct bufftrack_buffer *buffer,
+						  struct bufftrack_answer *answer, const void *here)
 {
 	struct bufftrack_op op;
 	int err;
@@ -120,13 +122,14 @@ EXPORT int bufftrack_alloc(struct bufftrack *bt, struct bufftrack_buffer *buffer
 	if (!buffer)
 		return refuse(answer, -EINVAL);
 	fill(&op, BUFFTRACK_OP_ALLOC, buffer);
-	err = report(bt, &op, BUFFTRACK_OP_ALLOC, answer, __builtin_return_address(0));
+	err = report(bt, &op, BUFFTRACK_OP_ALLOC, answer, here);
 	buffer->token = op.generation;
 	return err;
 }
 
-EXPORT int bufftrack_free(struct bufftrack *bt, const struct bufftrack_buffer *buffer,
-			  struct bufftrack_answer *answer)
+static __attribute__((noinline)) int report_free(const struct bufftrack *bt,
+						 const struct bufftrack_buffer *buffer,
+						 struct bufftrack_answer *answer, const void *here)
 {
 	struct bufftrack_op op;
 
@@ -135,7 +138,29 @@ EXPORT int bufftrack_free(struct bufftrack *bt, const struct bufftrack_buffer *b
 	if (!buffer)
 		return refuse(answer, -EINVAL);
 	fill(&op, BUFFTRACK_OP_FREE, buffer);
-	return report(bt, &op, BUFFTRACK_OP_FREE, answer, __builtin_return_address(0));
+	return report(bt, &op, BUFFTRACK_OP_FREE, answer, here);
+}
+
+/*
+ * What is exported only says where the stack begins, and hands over: it has a frame of the
+ * simplest kind, which is still there while the rest runs.
+ */
+EXPORT int bufftrack_alloc(struct bufftrack *bt, struct bufftrack_buffer *buffer,
+			   struct bufftrack_answer *answer)
+{
+	int err = report_alloc(bt, buffer, answer, BUFFTRACK_HERE());
+
+	BUFFTRACK_NO_TAIL_CALL();
+	return err;
+}
+
+EXPORT int bufftrack_free(struct bufftrack *bt, const struct bufftrack_buffer *buffer,
+			  struct bufftrack_answer *answer)
+{
+	int err = report_free(bt, buffer, answer, BUFFTRACK_HERE());
+
+	BUFFTRACK_NO_TAIL_CALL();
+	return err;
 }
 
 /* ---- many at once --------------------------------------------------------- */
@@ -265,15 +290,17 @@ static int submit(const struct bufftrack *bt, struct bufftrack_entry *entries, s
 
 static __attribute__((noinline)) int submit_with_stack(const struct bufftrack *bt,
 						       struct bufftrack_entry *entries, size_t nr,
-						       const void *caller)
+						       const void *here)
 {
 	uint64_t frames[BUFFTRACK_DEPTH];
-	unsigned int depth = bufftrack_collect(frames, depth_of(bt), caller);
+	unsigned int depth = bufftrack_unwind(frames, depth_of(bt), here);
 
 	return submit(bt, entries, nr, depth ? frames : NULL, depth);
 }
 
-EXPORT int bufftrack_submit(struct bufftrack *bt, struct bufftrack_entry *entries, size_t nr)
+static __attribute__((noinline)) int report_all(const struct bufftrack *bt,
+						struct bufftrack_entry *entries, size_t nr,
+						const void *here)
 {
 	size_t i;
 
@@ -283,6 +310,14 @@ EXPORT int bufftrack_submit(struct bufftrack *bt, struct bufftrack_entry *entrie
 		return 0;
 	}
 	if (__builtin_expect(depth_of(bt) != 0, 0))
-		return submit_with_stack(bt, entries, nr, __builtin_return_address(0));
+		return submit_with_stack(bt, entries, nr, here);
 	return submit(bt, entries, nr, NULL, 0);
+}
+
+EXPORT int bufftrack_submit(struct bufftrack *bt, struct bufftrack_entry *entries, size_t nr)
+{
+	int bad = report_all(bt, entries, nr, BUFFTRACK_HERE());
+
+	BUFFTRACK_NO_TAIL_CALL();
+	return bad;
 }
