@@ -76,9 +76,8 @@ static unsigned int depth_of(const struct bufftrack *bt)
 }
 
 /* Apart, so that a report without a stack has no room for one to step over. */
-static __attribute__((noinline)) int run_with_stack(const struct bufftrack *bt,
-						    struct bufftrack_op *op, uint32_t kind,
-						    const void *here)
+static __attribute__((noinline)) int
+run_with_stack(const struct bufftrack *bt, struct bufftrack_op *op, uint32_t kind, const void *here)
 {
 	uint64_t frames[BUFFTRACK_DEPTH];
 
@@ -298,9 +297,8 @@ static __attribute__((noinline)) int submit_with_stack(const struct bufftrack *b
 	return submit(bt, entries, nr, depth ? frames : NULL, depth);
 }
 
-static __attribute__((noinline)) int report_all(const struct bufftrack *bt,
-						struct bufftrack_entry *entries, size_t nr,
-						const void *here)
+static __attribute__((noinline)) int
+report_all(const struct bufftrack *bt, struct bufftrack_entry *entries, size_t nr, const void *here)
 {
 	size_t i;
 

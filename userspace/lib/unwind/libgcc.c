@@ -81,19 +81,30 @@ struct walk {
 
 #if BUFFTRACK_RULES
 
+/* The CFA of a frame that @rule describes, or 0 where it cannot be read. */
+static uintptr_t cfa_of(struct _Unwind_Context *context, uint64_t rule)
+{
+	uintptr_t cfa = functions.get_cfa(context);
+
+	if (rule & (RULE_FP | RULE_REALIGNED))
+		cfa = functions.get_register(context, DWARF_FP);
+	cfa += (int64_t)rule >> RULE_OFFSET_SHIFT;
+	if (!(rule & RULE_REALIGNED))
+		return cfa;
+	return bufftrack_readable(cfa, 8) ? *(const uintptr_t *)cfa : 0;
+}
+
 /*
- * Whether libgcc can go on to the caller of the frame that @rule is for. It would read what lies
- * beyond the foot of a stack that has no proper end (a coroutine's), and fault.
+ * Whether libgcc can go on to the caller of the frame that @rule is for. It would read what
+ * lies beyond the foot of a stack that has no proper end (a coroutine's), and fault.
  */
 static bool can_leave(struct _Unwind_Context *context, uint64_t rule)
 {
 	uintptr_t cfa, caller;
 
-	if (rule & (RULE_RARE & ~RULE_FIRST_BYTE))
+	if (rule & (RULE_END | RULE_OTHER | RULE_UNKNOWN))
 		return true;
-	cfa = rule & RULE_FP ? functions.get_register(context, DWARF_FP) :
-			       functions.get_cfa(context);
-	cfa += (int64_t)rule >> RULE_OFFSET_SHIFT;
+	cfa = cfa_of(context, rule);
 	if (!bufftrack_readable(cfa - 8, 8) ||
 	    (rule & RULE_SAVED && !bufftrack_readable(bufftrack_rule_saved(rule, cfa), 8)))
 		return false;
@@ -105,8 +116,8 @@ static bool can_leave(struct _Unwind_Context *context, uint64_t rule)
 
 static bool look(struct _Unwind_Context *context, uintptr_t *address, bool interrupted)
 {
-	uint64_t rule = interrupted ? bufftrack_rule_interrupted(*address) :
-				      bufftrack_rule_find(*address);
+	uint64_t rule = interrupted ? bufftrack_rule_interrupted(*address)
+				    : bufftrack_rule_find(*address);
 	bool goes_on = can_leave(context, rule);
 
 	if (!interrupted && rule & RULE_FIRST_BYTE)

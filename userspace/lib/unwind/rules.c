@@ -28,9 +28,11 @@ extern __typeof__(_dl_find_object) _dl_find_object __attribute__((weak));
 
 struct rule_entry bufftrack_rules[1U << RULE_CACHE_BITS];
 
+enum { LIBRARY_FREE, LIBRARY_BEING_WRITTEN, LIBRARY_READY };
+
 /* Written once, then constant */
 struct library {
-	enum { LIBRARY_FREE, LIBRARY_BEING_WRITTEN, LIBRARY_READY } state; /* atomic */
+	int state; /* LIBRARY_*, atomic */
 	uintptr_t start;
 	uintptr_t end;
 	const void *eh_frame;
@@ -166,8 +168,7 @@ bool bufftrack_rule_holds(uintptr_t address, uint64_t rule)
 	unsigned int number = (rule & RULE_LIBRARY) >> RULE_LIBRARY_SHIFT;
 	struct dl_find_object object;
 
-	return find_object(address - 1, &object) &&
-	       is_library(&libraries[number], &object);
+	return find_object(address - 1, &object) && is_library(&libraries[number], &object);
 }
 
 /* ---- special places ------------------------------------------------------- */
@@ -249,8 +250,8 @@ uint64_t bufftrack_rule_interrupted(uintptr_t address)
 
 	if (!find_object(address, &object))
 		return RULE_UNKNOWN;
-	return object.dlfo_eh_frame ? bufftrack_eh_frame_rule(object.dlfo_eh_frame, address) :
-				      RULE_NO_TABLE;
+	return object.dlfo_eh_frame ? bufftrack_eh_frame_rule(object.dlfo_eh_frame, address)
+				    : RULE_NO_TABLE;
 }
 
 #endif /* BUFFTRACK_RULES */

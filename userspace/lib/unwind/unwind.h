@@ -4,10 +4,11 @@
  *
  *	bufftrack_unwind()	the one way in (fast.c)
  *	fast.c		walks the stack by compact rules: one rule a return address
- *	rules.c		keeps the rules, and knows when a library was replaced
- *	eh_frame.c	makes a rule out of the unwind tables (.eh_frame)
- *	bounds.c	knows how far the stack reaches
  *	libgcc.c	walks the stack by libgcc, where no compact rule exists
+ *	rules.c		keeps the rules, and knows when a library was replaced
+ *	eh_frame.c	finds a function in the unwind tables (.eh_frame)
+ *	cfi.c		makes a rule out of what they say
+ *	bounds.c	knows how far the stack reaches
  *
  * Each file calls only files below it in this list. Everything here may run in a
  * signal handler and in the child of a fork(): no locks, no allocations. Once a
@@ -108,7 +109,8 @@ extern HIDDEN struct rule_entry bufftrack_rules[1U << RULE_CACHE_BITS];
 static inline struct rule_entry *bufftrack_rule_entry(uintptr_t address)
 {
 	/* Not the lowest bits of the product: they depend on few of the address's. */
-	return &bufftrack_rules[(address * RULE_CACHE_FACTOR >> 16) & ((1U << RULE_CACHE_BITS) - 1)];
+	return &bufftrack_rules[(address * RULE_CACHE_FACTOR >> 16) &
+				((1U << RULE_CACHE_BITS) - 1)];
 }
 
 /* rules.c: the rule of return address @address, read from the tables; kept where it can be */
