@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The files that hold the debug information of others. They are looked for by build id
- * and by .gnu_debuglink, beside the file, in .debug and in /usr/lib/debug; then, only
- * where the user has set DEBUGINFOD_URLS, by debuginfod.
+ * and by .gnu_debuglink, beside the file, in .debug and in the directories of debug files.
+ * Where that has found none the resolver is asked for one.
  */
 #include <elfutils/libdwelf.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <gelf.h>
 #include <stdio.h>
@@ -31,17 +32,20 @@
  */
 int open_file(const char *path)
 {
-	int found = open(path, O_PATH | O_CLOEXEC), fd = -1;
+	int found = open(path, O_PATH | O_CLOEXEC), fd = -1, error;
 	char same[32];
 	struct stat stat;
 
 	if (found < 0)
 		return -1;
+	errno = EINVAL;
 	if (fstat(found, &stat) == 0 && S_ISREG(stat.st_mode)) {
 		snprintf(same, sizeof(same), "/proc/self/fd/%d", found);
 		fd = open(same, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	}
+	error = errno;
 	close(found);
+	errno = error;
 	return fd;
 }
 
@@ -139,6 +143,15 @@ static void note_compression(struct module *module, int fd)
 	elf_end(elf);
 }
 
+static bool has_same_build_id(Dwfl_Module *file, int fd)
+{
+	const unsigned char *id;
+	GElf_Addr address;
+	int len = dwfl_module_build_id(file, &id, &address);
+
+	return len > 0 && has_build_id(fd, id, len);
+}
+
 /* find_debug_file - libdwfl's callback of that kind; its data is a struct module */
 int find_debug_file(Dwfl_Module *file, void **data, const char *name, Dwarf_Addr base,
 		    const char *path, const char *link, GElf_Word crc, char **found)
@@ -146,6 +159,18 @@ int find_debug_file(Dwfl_Module *file, void **data, const char *name, Dwarf_Addr
 	struct module *module = *data;
 	int fd = -1;
 
+	/* Once: what the file shares with others is looked for too, by the same callback. */
+	if (module && module->debug_fd >= 0) {
+		fd = module->debug_fd;
+		module->debug_fd = -1;
+		*found = strdup(path ? path : name);
+		if (has_same_build_id(file, fd))
+			return fd;
+		close(fd);
+		free(*found);
+		*found = NULL;
+		fd = -1;
+	}
 	if (link && path && strchr(path, '/') && !strchr(link, '/'))
 		fd = open_debuglink(file, path, link, crc, found);
 	if (fd < 0)

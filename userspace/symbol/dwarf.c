@@ -7,6 +7,7 @@
  * a unit has an address only where the unit's own ranges say so.
  */
 #include <dwarf.h>
+#include <elfutils/libdwelf.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -124,18 +125,30 @@ static bool set_line(struct unit *unit, Dwarf_Addr address, struct symbol *symbo
 	return true;
 }
 
+/* Whether the file says that it shares a part with others, and that was not found. */
+static bool lacks_common_file(struct units *units)
+{
+	const char *name;
+	const void *id;
+
+	return !dwarf_getalt(units->dwarf) &&
+	       dwelf_dwarf_gnu_debugaltlink(units->dwarf, &name, &id) > 0;
+}
+
 static enum unresolved find_in(struct units *units, struct unit *unit, Dwarf_Addr address,
 			       struct symbol_list *list)
 {
-	bool has_line = set_line(unit, address, &list->symbols[0]);
+	bool has_lines = set_line(unit, address, &list->symbols[0]);
 	size_t i;
 
 	if (unit->is_skeleton && !unit->is_split)
 		return NO_SPLIT_FILE;
-	for (i = 0; i < list->nr; i++)
-		if (list->nr > 1 && !list->symbols[i].function && !dwarf_getalt(units->dwarf))
+	for (i = 0; i < list->nr; i++) {
+		if (list->nr > 1 && !list->symbols[i].function && lacks_common_file(units))
 			return NO_COMMON_FILE;
-	return has_line ? RESOLVED : NO_LINE;
+		has_lines = has_lines && list->symbols[i].line;
+	}
+	return has_lines ? RESOLVED : NO_LINE;
 }
 
 /**

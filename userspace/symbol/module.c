@@ -18,15 +18,17 @@
 #define MAX_MODULES 256
 
 struct modules {
+	char *debug_path; /* libdwfl's; it looks only where root or the user says */
 	struct module *modules[MAX_MODULES];
 	size_t nr;
 };
 
-struct modules *modules_new(void)
+struct modules *modules_new(const char *debug_path)
 {
 	struct modules *modules = xrealloc(NULL, 1, sizeof(*modules));
 
 	modules->nr = 0;
+	modules->debug_path = strdup(debug_path);
 	return modules;
 }
 
@@ -42,6 +44,9 @@ static void close_module(struct module *module)
 	if (module->fd >= 0)
 		close(module->fd);
 	module->fd = -1;
+	if (module->debug_fd >= 0)
+		close(module->debug_fd);
+	module->debug_fd = -1;
 	module->opened = (struct stat){ 0 };
 }
 
@@ -56,6 +61,7 @@ static void close_modules(struct modules *modules)
 void modules_free(struct modules *modules)
 {
 	close_modules(modules);
+	free(modules->debug_path);
 	free(modules);
 }
 
@@ -74,30 +80,24 @@ static enum unresolved check_build_id(const struct module *module)
 	return RESOLVED;
 }
 
-/* libdwfl itself looks only where root has put what is there. */
-static char debug_directory[] = "/usr/lib/debug";
-static char *libdwfl_path = debug_directory;
-
-static enum unresolved open_module(struct module *module)
+/* Takes @fd over; @debug_fd too. */
+static enum unresolved open_module(struct modules *modules, struct module *module, int fd,
+				   int debug_fd)
 {
-	static const Dwfl_Callbacks callbacks = {
+	const Dwfl_Callbacks callbacks = {
 		.find_elf = dwfl_build_id_find_elf,
 		.find_debuginfo = find_debug_file,
-		.debuginfo_path = &libdwfl_path,
+		.debuginfo_path = &modules->debug_path,
 		.section_address = dwfl_offline_section_address,
 	};
 	void **data;
-	int fd;
 
-	if (module->path[0] != '/')
-		return LONG_PATH;
-	fd = open_file(module->path);
-	if (fd < 0)
-		return UNREADABLE;
+	module->callbacks = callbacks;
+	module->debug_fd = debug_fd;
 	/* Where this fails, it counts as not changed. */
 	module->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	fstat(fd, &module->opened);
-	module->dwfl = dwfl_begin(&callbacks);
+	module->dwfl = dwfl_begin(&module->callbacks);
 	if (!module->dwfl) {
 		close(fd);
 		return LIBDW_FAILED;
@@ -118,23 +118,27 @@ static enum unresolved open_module(struct module *module)
 	return check_build_id(module);
 }
 
+static bool is_same(const struct stat *now, const struct stat *then)
+{
+	return now->st_dev == then->st_dev && now->st_ino == then->st_ino &&
+	       now->st_size == then->st_size && now->st_mtim.tv_sec == then->st_mtim.tv_sec &&
+	       now->st_mtim.tv_nsec == then->st_mtim.tv_nsec;
+}
+
 /*
  * Whether it was written to: what libdw has read of it, and maps, is no file's then; or
- * whether another one has its name. But one that has the build id is the one that was
- * meant, whatever has its name by now.
+ * whether @file is another one. But one that has the build id is the one that was meant,
+ * whatever has its name by now.
  */
-static bool has_changed(const struct module *module)
+static bool has_changed(const struct module *module, int file)
 {
-	const struct stat *opened = &module->opened;
-	bool meant = module->build_id_len && module->why == RESOLVED;
 	struct stat now;
 
-	if (module->why == LONG_PATH ||
-	    (meant ? fstat(module->fd, &now) : stat(module->path, &now)))
+	if (module->fd < 0 || fstat(module->fd, &now) || !is_same(&now, &module->opened))
+		return true;
+	if (module->build_id_len && module->why == RESOLVED)
 		return false;
-	return now.st_dev != opened->st_dev || now.st_ino != opened->st_ino ||
-	       now.st_size != opened->st_size || now.st_mtim.tv_sec != opened->st_mtim.tv_sec ||
-	       now.st_mtim.tv_nsec != opened->st_mtim.tv_nsec;
+	return file < 0 || fstat(file, &now) || !is_same(&now, &module->opened);
 }
 
 static bool is_of(const struct module *module, const struct bufftrack_frame *frame, size_t len)
@@ -143,33 +147,54 @@ static bool is_of(const struct module *module, const struct bufftrack_frame *fra
 	       strncmp(module->path, frame->path, sizeof(module->path)) == 0;
 }
 
-/* modules_find - the file of a frame, as it is now */
-struct module *modules_find(struct modules *modules, const struct bufftrack_frame *frame)
+static struct module *find_or_add(struct modules *modules, const struct bufftrack_frame *frame)
 {
 	size_t len = frame->build_id_len, i;
 	struct module *module;
 
 	if (len > sizeof(frame->build_id))
 		len = sizeof(frame->build_id);
-	for (i = 0; i < modules->nr; i++) {
-		module = modules->modules[i];
-		if (!is_of(module, frame, len))
-			continue;
-		if (has_changed(module)) {
-			close_module(module);
-			module->why = open_module(module);
-		}
-		return module;
-	}
+	for (i = 0; i < modules->nr; i++)
+		if (is_of(modules->modules[i], frame, len))
+			return modules->modules[i];
 	if (modules->nr == MAX_MODULES)
 		close_modules(modules);
 	module = xrealloc(NULL, 1, sizeof(*module));
 	modules->modules[modules->nr++] = module;
-	*module = (struct module){ .build_id_len = len, .fd = -1 };
+	*module = (struct module){ .build_id_len = len, .fd = -1, .debug_fd = -1 };
 	memcpy(module->path, frame->path, sizeof(module->path));
 	module->path[sizeof(module->path) - 1] = '\0';
 	memcpy(module->build_id, frame->build_id, len);
-	module->why = open_module(module);
+	return module;
+}
+
+/**
+ * modules_find - the file of a frame, as it is now
+ * @modules: those that are open
+ * @frame: the frame
+ * @files: its file, and perhaps another; they are taken over
+ *
+ * Returns NULL, with @files->needs_file set, where the file is to be given.
+ */
+struct module *modules_find(struct modules *modules, const struct bufftrack_frame *frame,
+			    struct symbol_files *files)
+{
+	struct module *module = find_or_add(modules, frame);
+
+	if (!has_changed(module, files->file) && files->debug < 0) {
+		if (files->file >= 0)
+			close(files->file);
+		return module;
+	}
+	if (files->file < 0) {
+		if (files->debug >= 0)
+			close(files->debug);
+		files->needs_file = true;
+		return NULL;
+	}
+	module->asked = files->debug >= 0;
+	close_module(module);
+	module->why = open_module(modules, module, files->file, files->debug);
 	return module;
 }
 
@@ -221,8 +246,12 @@ static GElf_Addr first_code(const struct module *module)
 	return first == UINT64_MAX ? 0 : first;
 }
 
-/* module_read_units - looks for the file's DWARF; returns why there is none */
-enum unresolved module_read_units(struct module *module)
+/**
+ * module_read_units - looks for the file's DWARF; returns why there is none
+ * @module: the file
+ * @files: the debug file is wished for here where it was not found
+ */
+enum unresolved module_read_units(struct module *module, struct symbol_files *files)
 {
 	Dwarf *dwarf;
 
@@ -238,6 +267,10 @@ enum unresolved module_read_units(struct module *module)
 		module->why_no_units = UNKNOWN_COMPRESSION;
 	else
 		module->why_no_units = NO_DEBUG_INFO;
+	if (module->why_no_units == NO_DEBUG_INFO && module->build_id_len && !module->asked) {
+		module->asked = true;
+		files->wants_debug = true;
+	}
 	return module->why_no_units;
 }
 

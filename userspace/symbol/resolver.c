@@ -1,29 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The symbols of files that anybody may have made, and may change while they are
- * read: a child of ours looks for them. A file that is cut short, or that libdw was
- * not made for, ends the child, not us; one that takes too long is not waited for.
+ * The symbols of files that anybody may have made, and may change while they are read:
+ * children look for them. A file that is cut short, or that libdw was not made for, ends a
+ * child, not the tool; one that takes too long is not waited for.
+ *
+ * Where root is the user each child is the owner of the files that it reads, or nobody;
+ * the files themselves are opened here, and handed over.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/bufftrack.h>
-#include <linux/mount.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "symbol/fetch.h"
+#include "symbol/locate.h"
+#include "symbol/protocol.h"
+#include "symbol/reader.h"
 #include "symbol/resolver.h"
-#include "util/signals.h"
+#include "symbol/sandbox.h"
 #include "symbol/symbols.h"
+#include "util/signals.h"
 #include "util/util.h"
 
 /* Where a file has taken too long the next ones have half the time, down to this. */
@@ -31,117 +33,54 @@
 /* How long all are waited for, and how often to look, once a signal wants us to end. */
 #define STOP_MS 5000
 #define LOOK_MS 200
+/* How often what else there is to do is done, while a child is waited for. */
+#define WAITING_MS 20
 /* What a child that is still itself can tell. */
 #define MAX_SYMBOLS 4096
 #define MAX_TEXT (1 << 20)
-/* Files that are not read any more; beyond that, all are tried again. */
-#define MAX_REFUSED 256
+/* Files of which something is remembered; beyond that, all is forgotten. */
+#define MAX_KNOWN 512
+/* A file that was nowhere is not looked for again before this. */
+#define MISSING_MS 5000
+/* Children at a time: each is another user. */
+#define NR_READERS 4
 
-/* A file that a child has not come to its end with. */
-struct refused {
-	struct bufftrack_frame frame;
-	enum unresolved why;
+struct reader {
+	pid_t child; /* 0 where there is none */
+	int fd; /* to it and from it */
+	uid_t user;
+	uint64_t number; /* another for each child that there was; 0 for none */
+	uint64_t used;
+};
+
+/* What is known of a file. */
+struct known {
+	struct bufftrack_frame frame; /* any one of those in it */
+	uint64_t reader; /* the number of that which has it open */
+	enum unresolved why; /* no child has come to its end with it; or it is missing */
+	uint64_t missing_until;
+	struct stat there; /* what was at the path then */
 };
 
 struct resolver {
-	pid_t child; /* 0 where there is none */
-	int fd; /* to it and from it */
+	struct locate_paths paths;
+	struct reader readers[NR_READERS];
+	uint64_t nr_started;
+	uint64_t nr_asked;
 	int ms;
 	uint64_t stop; /* when all are given up; UINT64_MAX where no signal has come */
-	struct refused *refused;
-	size_t nr_refused;
+	struct known *known;
+	size_t nr_known;
+	void (*while_waiting)(void *data);
+	void *waiting_data;
 };
 
-/*
- * What the child answers: this, then the symbols, each with its two texts. A file may
- * have made it another's: nothing of it is believed.
- */
-struct answer {
-	unsigned int why; /* enum unresolved */
-	size_t nr;
+enum asked {
+	ASK_FAILED, /* the child has ended, or was too slow */
+	ASK_NEEDS_FILE,
+	ASK_WANTS_DEBUG, /* but has answered */
+	ASK_DONE,
 };
-
-struct answer_symbol {
-	size_t function_len, file_len; /* with the NUL; 0 for none */
-	unsigned int line;
-	unsigned int inlined;
-};
-
-/* ---- the child ------------------------------------------------------------------ */
-
-static size_t text_len(const char *text)
-{
-	return text ? strlen(text) + 1 : 0;
-}
-
-static void send_answer(FILE *to, const struct symbol_list *list)
-{
-	struct answer answer = { .why = list->why, .nr = list->nr };
-	const struct symbol *symbol;
-
-	fwrite(&answer, sizeof(answer), 1, to);
-	for (symbol = list->symbols; symbol < list->symbols + list->nr; symbol++) {
-		struct answer_symbol head = {
-			.function_len = text_len(symbol->function),
-			.file_len = text_len(symbol->file),
-			.line = symbol->line,
-			.inlined = symbol->inlined,
-		};
-
-		fwrite(&head, sizeof(head), 1, to);
-		if (head.function_len)
-			fwrite(symbol->function, 1, head.function_len, to);
-		if (head.file_len)
-			fwrite(symbol->file, 1, head.file_len, to);
-	}
-	fflush(to);
-}
-
-/*
- * libdw opens what DWARF names, whatever it is, and opening a device can do things.
- * What is mounted later comes here, too. Who is not root may not, and need not.
- */
-static void forbid_devices(void)
-{
-	struct mount_attr attributes = {
-		.attr_set = MOUNT_ATTR_NODEV,
-		.propagation = MS_SLAVE,
-	};
-
-	/* Before 2.36 glibc has no function for it. */
-	if (unshare(CLONE_NEWNS) == 0)
-		syscall(SYS_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &attributes,
-			sizeof(attributes));
-}
-
-static void __attribute__((noreturn)) run_child(int fd)
-{
-	const struct rlimit no_core = { 0 };
-	struct bufftrack_frame frame;
-	struct symbol_list list;
-	struct symbols *symbols;
-	FILE *to;
-
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	setrlimit(RLIMIT_CORE, &no_core);
-	/* The device among others: who has it open keeps the module in use. */
-	dup2(fd, STDIN_FILENO);
-	dup2(STDERR_FILENO, STDOUT_FILENO);
-	close_range(STDERR_FILENO + 1, ~0U, 0);
-	forbid_devices();
-	to = fdopen(STDIN_FILENO, "w");
-	if (!to)
-		_exit(EXIT_FAILURE);
-	symbols = symbols_new();
-	while (recv(STDIN_FILENO, &frame, sizeof(frame), MSG_WAITALL) == sizeof(frame)) {
-		symbols_find(symbols, &frame, &list);
-		send_answer(to, &list);
-		symbols_clear(&list);
-	}
-	_exit(EXIT_SUCCESS);
-}
-
-/* ---- the parent ------------------------------------------------------------------ */
 
 /**
  * resolver_new - begin to look for symbols
@@ -152,48 +91,53 @@ struct resolver *resolver_new(int ms)
 	struct resolver *resolver = xrealloc(NULL, 1, sizeof(*resolver));
 
 	*resolver = (struct resolver){ .ms = ms, .stop = UINT64_MAX };
+	resolver->known = xrealloc(NULL, MAX_KNOWN, sizeof(*resolver->known));
+	locate_init(&resolver->paths, NULL, NULL);
 	return resolver;
 }
 
-static bool start_child(struct resolver *resolver)
+static void end_reader(struct reader *reader)
 {
-	int ends[2];
-
-	if (resolver->child)
-		return true;
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
-		return false;
-	/* What is not printed yet is ours to print. */
-	fflush(stdout);
-	resolver->child = fork();
-	if (resolver->child == 0)
-		run_child(ends[1]);
-	close(ends[1]);
-	resolver->fd = ends[0];
-	if (resolver->child > 0)
-		return true;
-	resolver->child = 0;
-	close(ends[0]);
-	return false;
-}
-
-static void end_child(struct resolver *resolver)
-{
-	if (!resolver->child)
+	if (!reader->child)
 		return;
-	close(resolver->fd);
-	kill(resolver->child, SIGKILL);
-	while (waitpid(resolver->child, NULL, 0) < 0 && errno == EINTR)
+	close(reader->fd);
+	kill(reader->child, SIGKILL);
+	while (waitpid(reader->child, NULL, 0) < 0 && errno == EINTR)
 		;
-	resolver->child = 0;
+	*reader = (struct reader){ 0 };
 }
 
 void resolver_free(struct resolver *resolver)
 {
-	end_child(resolver);
-	free(resolver->refused);
+	size_t i;
+
+	for (i = 0; i < NR_READERS; i++)
+		end_reader(&resolver->readers[i]);
+	locate_free(&resolver->paths);
+	free(resolver->known);
 	free(resolver);
 }
+
+/**
+ * resolver_look_in - where to look for files, before the first is looked for
+ * @resolver: from resolver_new()
+ * @symfs: the root of the files' paths; NULL for the one there is
+ * @debug_path: more directories with debug files, with colons between them; NULL for none
+ */
+void resolver_look_in(struct resolver *resolver, const char *symfs, const char *debug_path)
+{
+	locate_free(&resolver->paths);
+	locate_init(&resolver->paths, symfs, debug_path);
+}
+
+/* resolver_while_waiting - what to do now and then while resolver_find() waits */
+void resolver_while_waiting(struct resolver *resolver, void (*do_it)(void *data), void *data)
+{
+	resolver->while_waiting = do_it;
+	resolver->waiting_data = data;
+}
+
+/* ---- what a child says -------------------------------------------------------- */
 
 static bool is_over(struct resolver *resolver, uint64_t until)
 {
@@ -205,17 +149,27 @@ static bool is_over(struct resolver *resolver, uint64_t until)
 	return now >= until || now >= resolver->stop;
 }
 
-static bool receive(struct resolver *resolver, void *to, size_t len, uint64_t until)
+static bool wait_for(struct resolver *resolver, int fd, uint64_t until)
 {
-	struct pollfd answer = { .fd = resolver->fd, .events = POLLIN };
+	struct pollfd answer = { .fd = fd, .events = POLLIN };
+
+	while (poll(&answer, 1, resolver->while_waiting ? WAITING_MS : LOOK_MS) <= 0) {
+		if (resolver->while_waiting)
+			resolver->while_waiting(resolver->waiting_data);
+		if (is_over(resolver, until))
+			return false;
+	}
+	return true;
+}
+
+static bool receive(struct resolver *resolver, int fd, void *to, size_t len, uint64_t until)
+{
 	ssize_t got;
 
 	while (len) {
-		if (is_over(resolver, until))
+		if (is_over(resolver, until) || !wait_for(resolver, fd, until))
 			return false;
-		if (poll(&answer, 1, LOOK_MS) <= 0)
-			continue;
-		got = recv(resolver->fd, to, len, MSG_DONTWAIT);
+		got = recv(fd, to, len, MSG_DONTWAIT);
 		if (got == 0 || (got < 0 && errno != EINTR && errno != EAGAIN))
 			return false;
 		if (got > 0) {
@@ -226,7 +180,7 @@ static bool receive(struct resolver *resolver, void *to, size_t len, uint64_t un
 	return true;
 }
 
-static bool receive_text(struct resolver *resolver, char **text, size_t len, uint64_t until)
+static bool receive_text(struct resolver *resolver, int fd, char **text, size_t len, uint64_t until)
 {
 	if (!len)
 		return true;
@@ -234,13 +188,13 @@ static bool receive_text(struct resolver *resolver, char **text, size_t len, uin
 		return false;
 	*text = xrealloc(NULL, len, 1);
 	(*text)[0] = '\0';
-	if (!receive(resolver, *text, len, until) || (*text)[len - 1] != '\0')
+	if (!receive(resolver, fd, *text, len, until) || (*text)[len - 1] != '\0')
 		return false;
 	copy_text(*text, len, *text, len);
 	return true;
 }
 
-static bool receive_symbols(struct resolver *resolver, struct symbol_list *list, size_t nr,
+static bool receive_symbols(struct resolver *resolver, int fd, struct symbol_list *list, size_t nr,
 			    uint64_t until)
 {
 	struct answer_symbol head;
@@ -250,69 +204,258 @@ static bool receive_symbols(struct resolver *resolver, struct symbol_list *list,
 		return false;
 	list->symbols = xrealloc(NULL, nr, sizeof(*list->symbols));
 	while (list->nr < nr) {
-		if (!receive(resolver, &head, sizeof(head), until))
+		if (!receive(resolver, fd, &head, sizeof(head), until))
 			return false;
 		symbol = &list->symbols[list->nr++];
 		*symbol = (struct symbol){ .line = head.line, .inlined = head.inlined != 0 };
-		if (!receive_text(resolver, &symbol->function, head.function_len, until) ||
-		    !receive_text(resolver, &symbol->file, head.file_len, until))
+		if (!receive_text(resolver, fd, &symbol->function, head.function_len, until) ||
+		    !receive_text(resolver, fd, &symbol->file, head.file_len, until))
 			return false;
 	}
 	return true;
 }
 
-static bool ask(struct resolver *resolver, const struct bufftrack_frame *frame,
-		struct symbol_list *list, uint64_t until)
+/* Asks once, with the descriptors that are not -1. */
+static enum asked ask(struct resolver *resolver, struct reader *reader,
+		      const struct bufftrack_frame *frame, const int files[READER_FILES],
+		      struct symbol_list *list, uint64_t until)
 {
+	struct request request = { .frame = *frame };
 	struct answer answer;
+	int fds[READER_FILES];
+	size_t nr = 0;
 
-	if (send(resolver->fd, frame, sizeof(*frame), MSG_NOSIGNAL) != sizeof(*frame) ||
-	    !receive(resolver, &answer, sizeof(answer), until) || answer.why >= NR_UNRESOLVED ||
-	    !receive_symbols(resolver, list, answer.nr, until))
-		return false;
+	if (files[0] >= 0) {
+		request.files |= REQUEST_FILE;
+		fds[nr++] = files[0];
+	}
+	if (files[1] >= 0) {
+		request.files |= REQUEST_DEBUG;
+		fds[nr++] = files[1];
+	}
+	reader->used = ++resolver->nr_asked;
+	symbols_clear(list);
+	if (!send_files(reader->fd, &request, sizeof(request), fds, nr) ||
+	    !receive(resolver, reader->fd, &answer, sizeof(answer), until) ||
+	    answer.why >= NR_UNRESOLVED ||
+	    !receive_symbols(resolver, reader->fd, list, answer.nr, until))
+		return ASK_FAILED;
 	list->why = answer.why;
-	return true;
+	if (answer.wants & ANSWER_NEEDS_FILE)
+		return ASK_NEEDS_FILE;
+	return answer.wants & ANSWER_WANTS_DEBUG ? ASK_WANTS_DEBUG : ASK_DONE;
 }
 
-static enum unresolved why_refused(const struct resolver *resolver,
-				   const struct bufftrack_frame *frame)
-{
-	const struct refused *refused = resolver->refused;
-	size_t i;
+/* ---- files ---------------------------------------------------------------------- */
 
-	for (i = 0; i < resolver->nr_refused; i++, refused++)
-		if (strncmp(refused->frame.path, frame->path, sizeof(frame->path)) == 0 &&
-		    memcmp(refused->frame.build_id, frame->build_id, sizeof(frame->build_id)) == 0)
-			return refused->why;
-	return RESOLVED;
+static struct known *know(struct resolver *resolver, const struct bufftrack_frame *frame)
+{
+	struct known *known;
+
+	for (known = resolver->known; known < resolver->known + resolver->nr_known; known++)
+		if (strncmp(known->frame.path, frame->path, sizeof(frame->path)) == 0 &&
+		    known->frame.build_id_len == frame->build_id_len &&
+		    memcmp(known->frame.build_id, frame->build_id, sizeof(frame->build_id)) == 0)
+			return known;
+	if (resolver->nr_known == MAX_KNOWN)
+		resolver->nr_known = 0;
+	known = &resolver->known[resolver->nr_known++];
+	*known = (struct known){ .frame = *frame };
+	return known;
 }
 
-static enum unresolved refuse(struct resolver *resolver, const struct bufftrack_frame *frame,
-			      bool slow)
+static enum unresolved refuse(struct resolver *resolver, struct known *known, bool slow)
 {
-	struct refused refused = {
-		.frame = *frame,
-		.why = slow ? TOO_SLOW : DAMAGED,
-	};
-
 	if (slow && resolver->ms > LEAST_MS)
 		resolver->ms = resolver->ms / 2 > LEAST_MS ? resolver->ms / 2 : LEAST_MS;
-	if (resolver->nr_refused == MAX_REFUSED)
-		resolver->nr_refused = 0;
-	resolver->refused =
-		xrealloc(resolver->refused, resolver->nr_refused + 1, sizeof(*resolver->refused));
-	resolver->refused[resolver->nr_refused++] = refused;
-	return refused.why;
+	known->missing_until = UINT64_MAX;
+	known->why = slow ? TOO_SLOW : DAMAGED;
+	return known->why;
+}
+
+static struct reader *reader_of(struct resolver *resolver, uint64_t number)
+{
+	size_t i;
+
+	for (i = 0; number && i < NR_READERS; i++)
+		if (resolver->readers[i].number == number)
+			return &resolver->readers[i];
+	return NULL;
+}
+
+/* A child that may read the file. */
+static struct reader *reader_for(struct resolver *resolver, int file)
+{
+	struct reader *reader, *oldest = resolver->readers;
+	struct stat stat;
+	uid_t user;
+
+	if (fstat(file, &stat))
+		return NULL;
+	user = sandbox_user(stat.st_uid);
+	for (reader = resolver->readers; reader < resolver->readers + NR_READERS; reader++) {
+		if (reader->child && reader->user == user)
+			return reader;
+		if (reader->used < oldest->used)
+			oldest = reader;
+	}
+	end_reader(oldest);
+	if (!reader_start(user, resolver->paths.debug_path, &oldest->child, &oldest->fd)) {
+		oldest->child = 0;
+		return NULL;
+	}
+	oldest->user = user;
+	oldest->number = ++resolver->nr_started;
+	return oldest;
+}
+
+static int fetch(struct resolver *resolver, const struct bufftrack_frame *frame, bool debug,
+		 uint64_t until)
+{
+	pid_t child;
+	int fd;
+
+	if (!frame->build_id_len || frame->build_id_len > sizeof(frame->build_id) ||
+	    !fetch_is_set_up() || !fetch_start(frame, debug, &child, &fd))
+		return -1;
+	return fetch_end(child, fd, wait_for(resolver, fd, until));
+}
+
+/* Asks with the file, and once more where its debug information is elsewhere. */
+static enum asked ask_with(struct resolver *resolver, struct known *known,
+			   const struct bufftrack_frame *frame, int file, struct symbol_list *list,
+			   uint64_t until)
+{
+	struct reader *reader = reader_for(resolver, file);
+	int files[READER_FILES] = { file, -1 };
+	enum asked asked;
+
+	if (!reader) {
+		list->why = NO_PROCESS;
+		return ASK_FAILED;
+	}
+	known->reader = reader->number;
+	asked = ask(resolver, reader, frame, files, list, until);
+	if (asked == ASK_WANTS_DEBUG) {
+		files[1] = locate_debug(&resolver->paths, frame);
+		if (files[1] < 0)
+			files[1] = fetch(resolver, frame, true, until);
+		asked = ASK_DONE;
+	}
+	if (files[1] >= 0) {
+		asked = ask(resolver, reader, frame, files, list, until);
+		close(files[1]);
+	}
+	if (asked == ASK_FAILED)
+		end_reader(reader);
+	return asked;
+}
+
+static enum unresolved why_not_there(const struct bufftrack_frame *frame, int error)
+{
+	static const char deleted[] = " (deleted)";
+	size_t len = strnlen(frame->path, sizeof(frame->path));
+
+	if (frame->path[0] != '/')
+		return LONG_PATH;
+	if (strncmp(frame->path, "/memfd:", strlen("/memfd:")) == 0)
+		return IN_MEMORY;
+	if (len >= sizeof(deleted) && strcmp(frame->path + len + 1 - sizeof(deleted), deleted) == 0)
+		return DELETED;
+	return error == ENOENT || error == ENOTDIR ? NOT_THERE : UNREADABLE;
+}
+
+/* Whether the file may be in another place. */
+static bool look_further(const struct symbol_list *list, const struct bufftrack_frame *frame)
+{
+	return frame->build_id_len && (list->why == OTHER_BUILD || list->why == NO_ELF);
+}
+
+/*
+ * Looks for the file in all places. Returns ASK_NEEDS_FILE, with the reason in @list, where
+ * it is in none.
+ */
+static enum asked look_for(struct resolver *resolver, struct known *known,
+			   const struct bufftrack_frame *frame, struct symbol_list *list,
+			   uint64_t until)
+{
+	enum unresolved why = RESOLVED;
+	enum asked asked;
+	int place, file;
+
+	for (place = 0; place <= NR_LOCATE_PLACES; place++) {
+		if (place < NR_LOCATE_PLACES)
+			file = locate_file(&resolver->paths, frame, (enum locate_place)place);
+		else
+			file = fetch(resolver, frame, false, until);
+		if (file < 0) {
+			if (!why)
+				why = why_not_there(frame, errno);
+			continue;
+		}
+		asked = ask_with(resolver, known, frame, file, list, until);
+		close(file);
+		if (asked != ASK_DONE || !look_further(list, frame))
+			return asked;
+		if (place == LOCATE_PATH)
+			why = list->why;
+	}
+	list->why = why;
+	return ASK_NEEDS_FILE;
 }
 
 /* What is known of a frame of which nothing is. */
 static void know_nothing(struct symbol_list *list, enum unresolved why)
 {
 	symbols_clear(list);
-	list->symbols = xrealloc(NULL, 1, sizeof(*list->symbols));
-	list->symbols[0] = (struct symbol){ 0 };
-	list->nr = 1;
+	symbols_add(list);
 	list->why = why;
+}
+
+/* Whether the file need not be looked for again. */
+static bool is_missing(const struct resolver *resolver, const struct known *known)
+{
+	struct stat there;
+
+	if (known->missing_until == UINT64_MAX)
+		return true;
+	if (!known->missing_until || monotonic_ns() >= known->missing_until)
+		return false;
+	locate_stat(&resolver->paths, &known->frame, &there);
+	return there.st_ino == known->there.st_ino && there.st_size == known->there.st_size &&
+	       there.st_mtim.tv_sec == known->there.st_mtim.tv_sec &&
+	       there.st_mtim.tv_nsec == known->there.st_mtim.tv_nsec;
+}
+
+static void find_in(struct resolver *resolver, struct known *known,
+		    const struct bufftrack_frame *frame, struct symbol_list *list)
+{
+	uint64_t until = monotonic_ns() + (uint64_t)resolver->ms * 1000000;
+	struct reader *reader = frame->build_id_len ? reader_of(resolver, known->reader) : NULL;
+	const int none[READER_FILES] = { -1, -1 };
+	enum asked asked = ASK_NEEDS_FILE;
+
+	if (reader) {
+		asked = ask(resolver, reader, frame, none, list, until);
+		if (asked == ASK_FAILED)
+			end_reader(reader);
+	}
+	if (asked == ASK_NEEDS_FILE)
+		asked = look_for(resolver, known, frame, list, until);
+	if (asked == ASK_NEEDS_FILE) {
+		known->why = list->why;
+		locate_stat(&resolver->paths, frame, &known->there);
+		known->missing_until = monotonic_ns() + MISSING_MS * 1000000ULL;
+		know_nothing(list, known->why);
+	}
+	if (asked != ASK_FAILED)
+		return;
+	if (list->why == NO_PROCESS)
+		know_nothing(list, NO_PROCESS);
+	else if (monotonic_ns() >= resolver->stop)
+		know_nothing(list, STOPPED);
+	else
+		know_nothing(list, refuse(resolver, known, monotonic_ns() >= until));
 }
 
 /**
@@ -324,24 +467,20 @@ static void know_nothing(struct symbol_list *list, enum unresolved why)
 void resolver_find(struct resolver *resolver, const struct bufftrack_frame *frame,
 		   struct symbol_list *list)
 {
-	enum unresolved why = why_refused(resolver, frame);
-	uint64_t until;
+	struct known *known;
 
 	*list = (struct symbol_list){ 0 };
-	if (monotonic_ns() >= resolver->stop)
-		why = STOPPED;
-	if (!why && !start_child(resolver))
-		why = NO_PROCESS;
-	if (why) {
-		know_nothing(list, why);
+	if (!frame->path[0]) {
+		know_nothing(list, NO_FILE);
 		return;
 	}
-	until = monotonic_ns() + (uint64_t)resolver->ms * 1000000;
-	if (ask(resolver, frame, list, until))
-		return;
-	if (monotonic_ns() >= resolver->stop)
+	if (monotonic_ns() >= resolver->stop) {
 		know_nothing(list, STOPPED);
+		return;
+	}
+	known = know(resolver, frame);
+	if (is_missing(resolver, known))
+		know_nothing(list, known->why);
 	else
-		know_nothing(list, refuse(resolver, frame, monotonic_ns() >= until));
-	end_child(resolver);
+		find_in(resolver, known, frame, list);
 }

@@ -14,6 +14,8 @@ struct symbol_list;
 
 struct resolver *resolver_new(int ms);
 void resolver_free(struct resolver *resolver);
+void resolver_look_in(struct resolver *resolver, const char *symfs, const char *debug_path);
+void resolver_while_waiting(struct resolver *resolver, void (*do_it)(void *data), void *data);
 void resolver_find(struct resolver *resolver, const struct bufftrack_frame *frame,
 		   struct symbol_list *list);
 

@@ -15,11 +15,15 @@ struct symbols {
 	struct modules *modules;
 };
 
-struct symbols *symbols_new(void)
+/**
+ * symbols_new - no files are open yet
+ * @debug_path: directories with debug files, with colons between them
+ */
+struct symbols *symbols_new(const char *debug_path)
 {
 	struct symbols *symbols = xrealloc(NULL, 1, sizeof(*symbols));
 
-	symbols->modules = modules_new();
+	symbols->modules = modules_new(debug_path);
 	return symbols;
 }
 
@@ -86,33 +90,30 @@ static void name_called(const struct module *module, GElf_Addr address, struct s
 /**
  * symbols_find - what the return address of a frame stands for
  * @symbols: the files that are known
- * @frame: as the kernel tells it
+ * @frame: as the kernel tells it; it has a path
+ * @files: the frame's file, where this is the first frame in it, or it has changed
  * @list: what it is; for symbols_clear()
  *
  * A call is the instruction before its return address, which may be another
  * line's, or, where the function does not return, another function's.
  */
 void symbols_find(struct symbols *symbols, const struct bufftrack_frame *frame,
-		  struct symbol_list *list)
+		  struct symbol_files *files, struct symbol_list *list)
 {
 	struct module *module;
 	GElf_Addr address;
 
 	*list = (struct symbol_list){ 0 };
 	symbols_add(list);
-	if (!frame->path[0]) {
-		list->why = NO_FILE;
-		return;
-	}
-	module = modules_find(symbols->modules, frame);
-	list->why = module->why;
-	if (module->why)
+	module = modules_find(symbols->modules, frame, files);
+	list->why = module ? module->why : UNREADABLE;
+	if (list->why)
 		return;
 	if (!frame->offset || !module_address(module, frame->offset - 1, &address)) {
 		list->why = NO_CODE;
 		return;
 	}
-	list->why = module_read_units(module);
+	list->why = module_read_units(module, files);
 	if (module->units)
 		list->why = units_find(module->units, address - module->units_bias, list);
 	name_called(module, address, &list->symbols[list->nr - 1]);
@@ -126,7 +127,11 @@ const char *symbols_why(enum unresolved why)
 	static const char *const texts[NR_UNRESOLVED] = {
 		[NO_FILE] = "no file was mapped there",
 		[LONG_PATH] = "the file's path is too long",
-		[UNREADABLE] = "the file is not there any more, or cannot be read",
+		[NOT_THERE] =
+			"no file is there: it was removed, or lies in another mount namespace",
+		[DELETED] = "the file was deleted",
+		[IN_MEMORY] = "the code is in memory (memfd), in no file that has a path",
+		[UNREADABLE] = "the file cannot be read, or is no regular file",
 		[LIBDW_FAILED] = "libdw has failed",
 		[NO_ELF] = "it is no ELF file",
 		[OTHER_BUILD] = "build ID mismatch: the file has changed since",
@@ -138,7 +143,7 @@ const char *symbols_why(enum unresolved why)
 		[NOT_COVERED] = "the function was compiled without debug information",
 		[NO_LINE] = "the compiler gave this place no line",
 		[NO_SPLIT_FILE] =
-			"its .dwo file was not found: functions that were inlined there are missing",
+			"its .dwo file was not found or cannot be read: inlined functions are missing",
 		[NO_COMMON_FILE] =
 			"dwz's common debug file was not found: names of inlined functions are missing",
 		[UNKNOWN_COMPRESSION] =

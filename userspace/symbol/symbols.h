@@ -32,6 +32,9 @@ enum unresolved {
 	RESOLVED,
 	NO_FILE,
 	LONG_PATH,
+	NOT_THERE,
+	DELETED,
+	IN_MEMORY,
 	UNREADABLE,
 	LIBDW_FAILED,
 	NO_ELF,
@@ -67,10 +70,24 @@ struct symbol_list {
 	enum unresolved why;
 };
 
-struct symbols *symbols_new(void);
+/**
+ * struct symbol_files - what symbols_find() may read, and what it lacks
+ * @file: the mapped file, which it closes; -1 for none
+ * @debug: that with its debug information, which it closes; -1 for none
+ * @needs_file: set where it knows nothing without @file
+ * @wants_debug: set where it found no debug information; once for each file
+ */
+struct symbol_files {
+	int file;
+	int debug;
+	bool needs_file;
+	bool wants_debug;
+};
+
+struct symbols *symbols_new(const char *debug_path);
 void symbols_free(struct symbols *symbols);
 void symbols_find(struct symbols *symbols, const struct bufftrack_frame *frame,
-		  struct symbol_list *list);
+		  struct symbol_files *files, struct symbol_list *list);
 struct symbol *symbols_add(struct symbol_list *list);
 void symbols_clear(struct symbol_list *list);
 const char *symbols_why(enum unresolved why);

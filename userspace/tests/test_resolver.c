@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -189,6 +190,127 @@ static bool can_mount(void)
 	return waitpid(child, &status, 0) == child && status == 0;
 }
 
+/* One that remembers nothing. */
+static void renew(const char *symfs, const char *debug_path)
+{
+	resolver_free(resolver);
+	resolver = resolver_new(RESOLVER_MS);
+	resolver_look_in(resolver, symfs, debug_path);
+}
+
+/* Where a file may be whose build id is known: "gone" is nowhere. */
+static void test_build_id(void)
+{
+	char id[2 * sizeof(frame.build_id) + 1] = "", command[512];
+	uint32_t i;
+
+	for (i = 0; i < frame.build_id_len; i++)
+		snprintf(id + 2 * i, 3, "%02x", frame.build_id[i]);
+	snprintf(command, sizeof(command),
+		 "mkdir -p symbols/.build-id/%.2s home/.debug/.build-id/%.2s/%s &&"
+		 "cp exe symbols/.build-id/%.2s/%s && cp exe home/.debug/.build-id/%.2s/%s/elf",
+		 id, id, id + 2, id, id + 2, id, id + 2);
+	shell(command);
+	setenv("HOME", "/nowhere", 1);
+	check("a file that is nowhere", finds("gone", "no file is there"));
+	check("one that was deleted", finds("gone (deleted)", "was deleted"));
+	shell("cp exe again");
+	check("and is there again", finds("again (deleted)", NULL));
+	renew(NULL, "/nowhere:symbols");
+	check("a directory of debug files", finds("gone", NULL));
+	renew(NULL, NULL);
+	snprintf(command, sizeof(command), "%s/home", dir);
+	setenv("HOME", command, 1);
+	check("perf's cache", finds("gone", NULL));
+	shell("rm -r home symbols");
+	renew(NULL, NULL);
+	check("neither", finds("gone", "no file is there"));
+
+	snprintf(command, sizeof(command), "mkdir -p root%s && cp exe root%s/within", dir, dir);
+	shell(command);
+	check("a file below another root", finds("within", "no file is there"));
+	snprintf(command, sizeof(command), "%s/root", dir);
+	renew(command, NULL);
+	check("which is given", finds("within", NULL));
+	renew(NULL, NULL);
+}
+
+static bool has_status(const char *line)
+{
+	char command[256];
+
+	snprintf(command, sizeof(command),
+		 "for child in $(cat /proc/%d/task/%d/children); do "
+		 "grep '^%s$' /proc/$child/status && exit 0; done >/dev/null; exit 1",
+		 getpid(), getpid(), line);
+	return system(command) == 0;
+}
+
+/* Who reads others' files has no rights that are worth having. */
+static void test_rights(void)
+{
+	shell("cp exe good && cp exe owned");
+	check("a file", finds("good", NULL));
+	check("who reads it may gain no rights", has_status("NoNewPrivs:\t1"));
+	check("and do little else", has_status("Seccomp:\t2"));
+	check("has none of root's", has_status("CapEff:\t0*") && has_status("CapPrm:\t0*"));
+	if (geteuid()) {
+		check("root's files are read by nobody # SKIP not root", true);
+		return;
+	}
+	check("root's files are read by nobody", has_status("Uid:\t65534\t65534\t65534\t65534"));
+	shell("chown 1234 owned");
+	check("a user's file", finds("owned", NULL));
+	check("is read by the user", has_status("Uid:\t1234\t1234\t1234\t1234"));
+	renew(NULL, NULL);
+}
+
+static unsigned int done_meanwhile;
+
+static void count_up(void *data)
+{
+	(void)data;
+	done_meanwhile++;
+}
+
+/* A debuginfod that takes two seconds for the file. */
+static const char server[] =
+	"import http.server, time\n"
+	"class Slow(http.server.SimpleHTTPRequestHandler):\n"
+	"    def do_GET(self):\n"
+	"        there = self.path.endswith('/executable')\n"
+	"        time.sleep(2 if there else 0)\n"
+	"        self.path = '/exe' if there else '/none'\n"
+	"        super().do_GET()\n"
+	"server = http.server.HTTPServer(('127.0.0.1', 0), Slow)\n"
+	"open('url.new', 'w').write('http://127.0.0.1:%d/' % server.server_port)\n"
+	"import os; os.rename('url.new', 'url')\n"
+	"server.serve_forever()\n";
+
+static void test_server(void)
+{
+	char url[64] = "", cache[64];
+	FILE *file = fopen("server.py", "w");
+
+	if (!file || fputs(server, file) < 0 || fclose(file))
+		exit(EXIT_FAILURE);
+	shell("python3 server.py >/dev/null 2>&1 & echo $! >server;"
+	      "for i in $(seq 300); do test ! -e url || exit 0; sleep 0.1; done; exit 1");
+	file = fopen("url", "r");
+	if (!file || !fgets(url, sizeof(url), file) || fclose(file))
+		exit(EXIT_FAILURE);
+	snprintf(cache, sizeof(cache), "%s/cache", dir);
+	setenv("DEBUGINFOD_CACHE_PATH", cache, 1);
+	setenv("DEBUGINFOD_URLS", url, 1);
+	renew(NULL, NULL);
+	resolver_while_waiting(resolver, count_up, NULL);
+	check("a file that a slow server has", finds("gone", NULL));
+	check("much else is done meanwhile", done_meanwhile > 20);
+	unsetenv("DEBUGINFOD_URLS");
+	shell("kill $(cat server)");
+	renew(NULL, NULL);
+}
+
 static void test_child(void)
 {
 	char command[128];
@@ -240,7 +362,8 @@ int main(void)
 	char command[128];
 
 	dl_iterate_phdr(find_place, NULL);
-	if (!frame.build_id_len || !mkdtemp(dir)) {
+	/* Where root is who tests, nobody is who reads. */
+	if (!frame.build_id_len || !mkdtemp(dir) || chmod(dir, 0755)) {
 		printf("Bail out! no build id, or no directory\n");
 		return 1;
 	}
@@ -254,6 +377,9 @@ int main(void)
 	test_debug_files();
 	test_no_file();
 	test_changes();
+	test_build_id();
+	test_rights();
+	test_server();
 	test_child();
 	test_signal();
 	resolver_free(resolver);

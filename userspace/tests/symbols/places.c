@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "symbol/resolver.h"
 #include "symbol/symbols.h"
 
 static void read_build_id(struct bufftrack_frame *frame, const char *id)
@@ -26,7 +27,7 @@ static const char *text(const char *known)
 
 int main(void)
 {
-	struct symbols *symbols = symbols_new();
+	struct resolver *resolver = resolver_new(RESOLVER_MS);
 	struct bufftrack_frame frame;
 	unsigned long long offset;
 	struct symbol_list list;
@@ -38,7 +39,7 @@ int main(void)
 		frame = (struct bufftrack_frame){ .offset = offset, .address = offset };
 		memcpy(frame.path, path, strlen(path) + 1);
 		read_build_id(&frame, id);
-		symbols_find(symbols, &frame, &list);
+		resolver_find(resolver, &frame, &list);
 		why = symbols_why(list.why);
 		printf("%llx\t%s\n", offset, why ? why : "");
 		for (i = 0; i < list.nr; i++)
@@ -46,6 +47,6 @@ int main(void)
 			       text(list.symbols[i].file), list.symbols[i].line);
 		symbols_clear(&list);
 	}
-	symbols_free(symbols);
+	resolver_free(resolver);
 	return 0;
 }
