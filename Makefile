@@ -90,6 +90,9 @@ installed_module = $(DESTDIR)/lib/modules/$(RELEASE)/updates/bufftrack.ko
 installed_group = $(DESTDIR)/usr/lib/sysusers.d/bufftrack.conf
 installed_rule = $(DESTDIR)/usr/lib/udev/rules.d/60-bufftrack.rules
 installed_completion = $(DESTDIR)/usr/share/bash-completion/completions/bufftrack
+installed_units = $(addprefix $(DESTDIR)$(UNITDIR)/,bufftrack-serve.socket bufftrack-serve.service)
+PREFIX ?= /usr/local
+UNITDIR ?= $(PREFIX)/lib/systemd/system
 
 ## install: the module (for KVER=), the tool, udev rule, group; DESTDIR= PREFIX=
 # udevd looks a rule's group up when it reads the rule, and drops one that is not there: the
@@ -101,6 +104,11 @@ install: all
 	install -D -m 644 packaging/udev/60-bufftrack.rules $(installed_rule)
 	$(udev)
 	install -D -m 644 packaging/completions/bufftrack $(installed_completion)
+	install -d $(DESTDIR)$(UNITDIR)
+	for unit in $(installed_units); do \
+	  sed 's,/usr/bin/,$(PREFIX)/bin/,' packaging/systemd/$${unit##*/} >$$unit && \
+	  chmod 644 $$unit || exit; \
+	done
 	$(MAKE) -C userspace O=$(BUILD)/user install
 	$(MAKE) -C userspace/lib O=$(BUILD)/user install
 	test -n "$(DESTDIR)" || depmod $(RELEASE)
@@ -125,7 +133,8 @@ endef
 # Somebody was made a member, and files may be the group's. That the rule is gone udevd sees
 # by itself; the kernel may be gone, too.
 uninstall:
-	rm -f $(installed_module) $(installed_group) $(installed_rule) $(installed_completion)
+	rm -f $(installed_module) $(installed_group) $(installed_rule) $(installed_completion) \
+	  $(installed_units)
 	$(MAKE) -C userspace uninstall
 	$(MAKE) -C userspace/lib uninstall
 	test -n "$(DESTDIR)" || test ! -d /lib/modules/$(RELEASE) || depmod $(RELEASE)

@@ -35,6 +35,7 @@ extern const struct command cmd_load;
 extern const struct command cmd_replay;
 extern const struct command cmd_report;
 extern const struct command cmd_run;
+extern const struct command cmd_serve;
 extern const struct command cmd_status;
 extern const struct command cmd_top;
 extern const struct command cmd_unload;

@@ -28,7 +28,7 @@ static int compare_places(const void *first, const void *second)
 
 static uint32_t space_of_type(struct replay *replay, const char *type)
 {
-	static const char *const fixed[] = { "DRAM", "L1" };
+	static const char *const fixed[] = { "DRAM", "L1", "SYSTEM_MEMORY", "L1_SMALL", "TRACE" };
 	uint32_t i;
 
 	for (i = 0; i < ARRAY_SIZE(fixed); i++)
