@@ -56,7 +56,7 @@ same_times()	# WATCHED REPORTED PART
 balance()	# FILE
 {
 	jq -cS 'select(.event == "summary" or has("clients")) | del(.event, .before, .events, .lost,
-		.lost_more, .no_balance, .damaged, .clients, .ignored, .failed)' "$1"
+		.lost_more, .lost_shared, .foreign, .unknown, .repeated, .no_balance, .damaged, .clients, .ignored, .failed)' "$1"
 }
 
 of_summary()	# FILE EXPRESSION WANTED

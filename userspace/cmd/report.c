@@ -25,7 +25,9 @@
 
 struct report {
 	struct report_style style;
-	const char *path;
+	char *const *paths;
+	size_t nr_paths;
+	const char *name; /* of all of them, for messages */
 	const char *perfetto_path;
 	struct event_filter filter;
 	bool json;
@@ -37,10 +39,23 @@ struct report {
 	uint64_t lost_told;
 };
 
+/* Why there are none cannot be seen: what the module has written goes when it goes. */
+static void explain_no_events(const struct report *report)
+{
+	complain("%s has no events of bufftrack. Either they were not recorded:\n"
+		 "  'trace-cmd record -e bufftrack', or 'perf record -a -e \"bufftrack:*\"';\n"
+		 "  or the module was unloaded before trace-cmd had ended: the kernel then erases\n"
+		 "  its events, and they have no format any more. Unload it after the recording",
+		 report->name);
+	if (report->facts.unknown)
+		complain("%" PRIu64 " record%s of events without a format", report->facts.unknown,
+			 plural(report->facts.unknown));
+}
+
 /* The first time through: what it all comes to, and what its clock is. */
 static bool take_stock(struct report *report)
 {
-	struct recording *recording = recording_open(report->path);
+	struct recording *recording = recording_open(report->paths, report->nr_paths);
 	struct recorded recorded;
 
 	if (!recording)
@@ -51,15 +66,12 @@ static bool take_stock(struct report *report)
 		report->events++;
 	}
 	recording_close(recording, &report->facts);
-	if (report->events || (report->facts.has_uses && !report->facts.error[0]))
+	if (report->events || (report->facts.allocs && !report->facts.error[0]))
 		return true;
 	if (report->facts.error[0])
-		complain("cannot read %s: %s", report->path, report->facts.error);
+		complain("cannot read %s: %s", report->name, report->facts.error);
 	else
-		complain("%s has no events of bufftrack: record with\n"
-			 "  'trace-cmd record -e bufftrack', or with\n"
-			 "  'perf record -a -e \"bufftrack:*\"'",
-			 report->path);
+		explain_no_events(report);
 	return false;
 }
 
@@ -82,13 +94,20 @@ static void find_clock(struct report *report)
 
 static void tell_lost(struct report *report, uint64_t lost)
 {
-	if (lost == report->lost_told)
+	if (lost <= report->lost_told)
 		return;
 	if (!report->json)
 		printf("BUFFTRACK: %" PRIu64 " event%s lost, %" PRIu64 " in all\n",
 		       lost - report->lost_told, plural(lost - report->lost_told), lost);
 	report->lost_told = lost;
 }
+
+static const struct stack dwarf_stack = {
+	.why = "no stack: recorded by --call-graph dwarf, which 'perf script' unwinds",
+};
+static const struct stack deferred_stack = {
+	.why = "no stack: the kernel recorded it later, by itself: see 'perf script'",
+};
 
 static void tell_event(struct report *report, struct recorded *recorded)
 {
@@ -98,6 +117,10 @@ static void tell_event(struct report *report, struct recorded *recorded)
 	if (recorded->nr_frames)
 		event->by.stack =
 			stacks_resolve(report->style.stacks, recorded->frames, recorded->nr_frames);
+	else if (recorded->chain == RECORDED_CHAIN_DWARF)
+		event->by.stack = &dwarf_stack;
+	else if (recorded->chain == RECORDED_CHAIN_DEFERRED)
+		event->by.stack = &deferred_stack;
 	if (report->json)
 		report_json(&report->style, event, recorded->lost);
 	else
@@ -107,7 +130,7 @@ static void tell_event(struct report *report, struct recorded *recorded)
 /* The second time through: each event. */
 static bool tell_events(struct report *report, struct perfetto *perfetto)
 {
-	struct recording *recording = recording_open(report->path);
+	struct recording *recording = recording_open(report->paths, report->nr_paths);
 	struct ledger *ledger = ledger_new();
 	struct recording_facts facts;
 	struct recorded recorded;
@@ -133,34 +156,56 @@ static bool tell_events(struct report *report, struct perfetto *perfetto)
 	return true;
 }
 
-/* What a reader of the summary has to know. */
+/* A line of what a reader of the summary has to know, of @nr things if there are any. */
+static void print_caveat(uint64_t nr, const char *one, const char *what)
+{
+	if (nr)
+		printf("%" PRIu64 " %s%s %s\n", nr, one, plural(nr), what);
+}
+
 static void print_caveats(const struct report *report, uint64_t before)
 {
-	if (!report->facts.has_uses)
-		printf("no balance: only bad events were recorded, no allocs and frees\n");
-	if (report->facts.lost_more)
+	const struct recording_facts *facts = &report->facts;
+	const char *no_balance = recording_no_balance(facts);
+
+	if (no_balance)
+		printf("no balance: %s\n", no_balance);
+	if (!report->events)
+		printf("no event of bufftrack: nothing was reported while it was recorded, or the\n"
+		       "    module was unloaded meanwhile, and the kernel has erased its events\n");
+	if (facts->lost_more)
 		printf("events were lost, it is not known how many: the counts are too low\n");
-	else if (report->facts.lost)
-		printf("%" PRIu64 " event%s lost: the counts are too low by as many\n",
-		       report->facts.lost, plural(report->facts.lost));
-	if (before && report->facts.has_uses)
-		printf("%" PRIu64
-		       " reference%s from before the recording: balanced, but not among\n"
-		       "    the allocs\n",
-		       before, plural(before));
+	else
+		print_caveat(facts->lost, "event", "lost: the counts are too low by as many");
+	print_caveat(facts->lost_shared, "event",
+		     "lost, of bufftrack or of others that were recorded:\n"
+		     "    the counts may be too low by as many");
+	print_caveat(facts->foreign, "record",
+		     "not read: the number is that of an event of bufftrack, but\n"
+		     "    another module has written it before the modules were loaded anew");
+	print_caveat(facts->unknown, "record",
+		     "not read: the file has no format for them. Their module was\n"
+		     "    unloaded meanwhile; they may be bufftrack's");
+	print_caveat(facts->repeated, "event", "recorded twice, and counted once");
+	if (!no_balance)
+		print_caveat(before, "reference",
+			     "from before the recording: balanced, but not among\n"
+			     "    the allocs");
 }
 
 static void print_summary(const struct report *report, const struct balance *balance,
 			  uint64_t before)
 {
+	bool known = !recording_no_balance(&report->facts);
+
 	if (!report->summary_only)
 		putchar('\n');
-	if (report->facts.has_uses)
+	if (known)
 		balance_print(balance, "calls, refused ones too");
 	else
 		balance_print_verdicts(balance, BUFFTRACK_OK + 1);
 	print_caveats(report, before);
-	if (report->facts.has_uses)
+	if (known)
 		balance_print_worst(balance);
 }
 
@@ -168,7 +213,8 @@ static void print_summary_json(const struct report *report, const struct balance
 			       uint64_t before)
 {
 	struct json_object *object = json_object_new_object();
-	bool known = report->facts.has_uses;
+	const char *no_balance = recording_no_balance(&report->facts);
+	bool known = !no_balance;
 
 	json_add_text(object, "event", "summary");
 	balance_json(balance, object, known);
@@ -176,8 +222,11 @@ static void print_summary_json(const struct report *report, const struct balance
 	json_add_number(object, "events", report->events);
 	json_add_number(object, "lost", report->facts.lost);
 	json_add_bool(object, "lost_more", report->facts.lost_more);
-	json_add_text(object, "no_balance",
-		      known ? NULL : "only bad events were recorded, no allocs and frees");
+	json_add_number(object, "lost_shared", report->facts.lost_shared);
+	json_add_number(object, "foreign", report->facts.foreign);
+	json_add_number(object, "unknown", report->facts.unknown);
+	json_add_number(object, "repeated", report->facts.repeated);
+	json_add_text(object, "no_balance", no_balance);
 	json_add_text(object, "damaged", report->facts.error);
 	json_print(object);
 }
@@ -190,18 +239,27 @@ static bool same_file(const char *a, const char *b)
 	       first.st_ino == second.st_ino;
 }
 
+static struct perfetto *create_perfetto(const struct report *report)
+{
+	size_t i;
+
+	for (i = 0; i < report->nr_paths; i++) {
+		if (!same_file(report->paths[i], report->perfetto_path))
+			continue;
+		complain("%s is the recording itself: give --perfetto another file",
+			 report->perfetto_path);
+		return NULL;
+	}
+	return perfetto_create(report->perfetto_path);
+}
+
 static bool tell_all(struct report *report)
 {
 	struct perfetto *perfetto = NULL;
 	bool done = true;
 
 	if (report->perfetto_path) {
-		if (same_file(report->path, report->perfetto_path)) {
-			complain("%s is the recording itself: give --perfetto another file",
-				 report->perfetto_path);
-			return false;
-		}
-		perfetto = perfetto_create(report->perfetto_path);
+		perfetto = create_perfetto(report);
 		if (!perfetto)
 			return false;
 	}
@@ -210,6 +268,22 @@ static bool tell_all(struct report *report)
 	if (perfetto)
 		done &= perfetto_close(perfetto);
 	return done;
+}
+
+/* Whether all that is in the recording was told; what is not is said. */
+static bool is_complete(const struct report *report)
+{
+	const struct recording_facts *facts = &report->facts;
+
+	if (facts->error[0])
+		complain("%s could not be read to its end: %s\n"
+			 "  the report covers the events before that",
+			 report->name, facts->error);
+	else if (facts->foreign || facts->unknown)
+		complain("report incomplete: %" PRIu64 " records of %s could not be read.\n"
+			 "  Load and unload modules before and after a recording, not inside it",
+			 facts->foreign + facts->unknown, report->name);
+	return !facts->error[0] && !facts->foreign && !facts->unknown;
 }
 
 static int run_report(struct report *report)
@@ -238,12 +312,7 @@ static int run_report(struct report *report)
 		print_summary_json(report, balance, before);
 	else
 		print_summary(report, balance, before);
-	if (!report->facts.error[0])
-		return EXIT_OK;
-	complain("%s could not be read to its end: %s\n"
-		 "  the report covers the events before that",
-		 report->path, report->facts.error);
-	return EXIT_ERROR;
+	return is_complete(report) ? EXIT_OK : EXIT_ERROR;
 }
 
 static int report_main(int argc, char **argv)
@@ -262,12 +331,13 @@ static int report_main(int argc, char **argv)
 
 	if (ret != COMMAND_GO_ON)
 		return ret;
-	if (argc - optind != 1) {
-		complain(optind < argc ? "report takes one recording at a time"
-				       : "which recording? (a trace.dat or a perf.data)");
+	if (optind == argc) {
+		complain("which recording? (a trace.dat or a perf.data)");
 		return command_misused(&cmd_report);
 	}
-	report.path = argv[optind];
+	report.paths = argv + optind;
+	report.nr_paths = (size_t)(argc - optind);
+	report.name = report.nr_paths == 1 ? argv[optind] : "these recordings";
 	ret = run_report(&report);
 	if (report.ledger)
 		ledger_free(report.ledger);
@@ -277,7 +347,7 @@ static int report_main(int argc, char **argv)
 const struct command cmd_report = {
 	.name = "report",
 	.help = "report what trace-cmd or perf has recorded",
-	.usage = "Usage: bufftrack report [OPTION...] FILE\n"
+	.usage = "Usage: bufftrack report [OPTION...] FILE...\n"
 		 "Prints, of a trace.dat of trace-cmd or a perf.data of perf, the reports that\n"
 		 "'bufftrack watch' would have printed, and then the balance of all buffers.\n"
 		 "Needs neither the module nor root.\n"

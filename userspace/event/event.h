@@ -7,8 +7,6 @@
 #include <linux/bufftrack.h>
 
 struct stack;
-struct tep_event;
-struct tep_record;
 
 #define EVENT_SYSTEM "bufftrack"
 #define EVENT_PREFIX "bufftrack_"
@@ -95,14 +93,15 @@ struct event {
 	uint32_t uid;
 	uint32_t child;
 	struct who by;
+	char client_name[BUFFTRACK_NAME_LEN];
+	/* Of a verdict alone: struct event is sent without what follows where it is none. */
 	struct life_span life;
 	struct life_span previous;
-	char client_name[BUFFTRACK_NAME_LEN];
 };
 
 bool event_is_ordinary(const char *name);
 bool event_has_key(const struct event *event);
 const struct who *event_other(const struct event *event);
-void event_decode(struct event *event, struct tep_event *format, struct tep_record *record);
+void event_begin(struct event *event, const char *tracepoint);
 
 #endif

@@ -258,10 +258,10 @@ void balance_print(const struct balance *balance, const char *calls)
 	balance_print_count("allocs", balance->allocs, calls);
 	balance_print_count("frees", balance->frees, calls);
 	balance_print_count("released", balance->released, "allocations that ended by a free");
-	balance_print_count("live", balance->live, "allocations that had not ended");
+	balance_print_count("live", balance->live, "allocations not freed yet");
 	balance_print_verdicts(balance, BUFFTRACK_OK);
 	balance_print_count("balanced", balance->balanced, "buffers freed as often as allocated");
-	balance_print_count("leaked", balance->leaked, "buffers not freed yet");
+	balance_print_count("not freed yet", balance->leaked, "buffers freed less often");
 	balance_print_count("over_freed", balance->over_freed, "buffers freed more often");
 }
 

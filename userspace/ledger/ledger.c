@@ -137,9 +137,10 @@ static void take_use(struct ledger *ledger, struct balance_key *key, const struc
 	struct key_life *life = life_of(key);
 
 	ledger->uses++;
-	balance_call(ledger->balance, key, alloc);
+	/* A view owns nothing: it is no alloc, and to drop it no free. */
 	if (event->flags & BUFFTRACK_F_VIEW)
 		return;
+	balance_call(ledger->balance, key, alloc);
 	/* The first alloc of a life is the one that leaves one reference. */
 	if (alloc && event->refs == 1)
 		begin_life(ledger, key, event, event->by.time);
@@ -211,12 +212,11 @@ static void take_bad(struct ledger *ledger, struct balance_key *key, const struc
 		ledger->bad_uses++;
 		break;
 	case BUFFTRACK_DANGLING_VIEW:
-		balance_call(ledger->balance, key, true);
-		break;
 	case BUFFTRACK_NR_VERDICTS:
 		break;
 	default:
-		balance_call(ledger->balance, key, false);
+		if (!(event->flags & BUFFTRACK_F_VIEW))
+			balance_call(ledger->balance, key, false);
 	}
 }
 

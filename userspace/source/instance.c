@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "abi/device.h"
+#include "event/decode.h"
 #include "source/trace_private.h"
 #include "util/util.h"
 
@@ -240,6 +241,8 @@ void trace_destroy(struct trace *trace)
 				 tracefs_instance_get_name(trace->instance), strerror(errno));
 		tracefs_instance_free(trace->instance);
 	}
+	if (trace->formats)
+		event_formats_free(trace->formats);
 	if (trace->tep)
 		tep_free(trace->tep);
 	free(trace->polled);

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * A recording, whoever has made it. Its file may be damaged, and the libraries that
- * read it were not made for that: a child of ours reads it, and sends the events.
- */
+/* Recordings, whoever has made them: one file, or several whose events are one stream. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -10,38 +8,36 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "source/perf_data.h"
+#include "source/reader.h"
 #include "source/recording.h"
 #include "source/trace_data.h"
 #include "util/util.h"
 
-/* What the child may allocate: this, and so many times the size of the file. */
-#define MEMORY_BASE (1ULL << 31)
-#define MEMORY_FACTOR 8
-/* How long it may compute: one that takes longer goes round in circles. */
-#define SECONDS_BASE 60
-#define SECONDS_PER_MB 1
+/* Files of a directory that perf has made: "data", and one a thread. */
+#define MAX_FILES 4096
 
-typedef void reader_fn(int fd, const struct recording_sink *sink, struct recording_facts *facts);
-
-struct recording {
+/* One of the recordings that are read together, and the process that reads it. */
+struct part {
+	const char *path;
+	dev_t device;
+	ino_t inode;
 	pid_t child;
 	FILE *events;
 	bool ended; /* the child has said so */
+	bool has_next;
+	uint64_t lost;
+	struct recorded *next; /* where there are several */
 	struct recording_facts facts;
 };
 
-/* What follows: a recorded without its frames, and these; the facts so far; nothing. */
-enum message {
-	MESSAGE_EVENT = 1,
-	MESSAGE_FACTS,
-	MESSAGE_END,
+struct recording {
+	size_t nr;
+	struct part parts[];
 };
 
 void recording_fail(struct recording_facts *facts, const char *format, ...)
@@ -53,93 +49,34 @@ void recording_fail(struct recording_facts *facts, const char *format, ...)
 	va_end(args);
 }
 
-/* ---- the child ------------------------------------------------------------------ */
-
-struct sender {
-	FILE *to;
-	const struct recording_facts *facts;
-	bool begun;
-};
-
-static void send_message(FILE *to, int message)
+/* Why the allocs and frees in a recording come to no balance; NULL where they do. */
+const char *recording_no_balance(const struct recording_facts *facts)
 {
-	fwrite(&message, sizeof(message), 1, to);
+	if (facts->allocs == RECORDED && facts->frees == RECORDED)
+		return NULL;
+	if (facts->allocs == RECORDED_COUNTED || facts->frees == RECORDED_COUNTED)
+		return "allocs or frees were only counted, as members of a group with :S, "
+		       "and not recorded: record with -e 'bufftrack:*'";
+	if (facts->allocs == RECORDED)
+		return "allocs were recorded, but no frees: record with -e 'bufftrack:*'";
+	if (facts->frees == RECORDED)
+		return "frees were recorded, but no allocs: record with -e 'bufftrack:*'";
+	return "only bad events were recorded, no allocs and frees";
 }
 
-static void send_facts(const struct sender *sender)
-{
-	send_message(sender->to, MESSAGE_FACTS);
-	fwrite(sender->facts, sizeof(*sender->facts), 1, sender->to);
-}
-
-static bool send_event(void *data, const struct recorded *recorded)
-{
-	struct sender *sender = data;
-	FILE *to = sender->to;
-
-	/* What is known of it before it is read is told, should that not come to its end. */
-	if (!sender->begun)
-		send_facts(sender);
-	sender->begun = true;
-	send_message(to, MESSAGE_EVENT);
-	fwrite(recorded, offsetof(struct recorded, frames), 1, to);
-	if (recorded->nr_frames)
-		fwrite(recorded->frames, sizeof(recorded->frames[0]), recorded->nr_frames, to);
-	return !ferror(to);
-}
-
-static void limit(int resource, uint64_t most)
-{
-	struct rlimit limit;
-
-	if (getrlimit(resource, &limit) || limit.rlim_cur <= most)
-		return;
-	limit.rlim_cur = most;
-	setrlimit(resource, &limit);
-}
-
-/* What a library says when it fails, and what libc says, is of no use to a person. */
-static void silence(void)
-{
-	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-
-	if (null < 0)
-		return;
-	dup2(null, STDOUT_FILENO);
-	dup2(null, STDERR_FILENO);
-}
-
-static void __attribute__((noreturn)) run_child(int fd, reader_fn *read_file, FILE *to)
-{
-	struct recording_facts facts;
-	struct sender sender = { .to = to, .facts = &facts };
-	struct recording_sink sink = { .take = send_event, .data = &sender };
-	struct stat stat;
-
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	silence();
-	limit(RLIMIT_CORE, 0);
-	if (fstat(fd, &stat) == 0) {
-		limit(RLIMIT_AS, MEMORY_BASE + MEMORY_FACTOR * (uint64_t)stat.st_size);
-		limit(RLIMIT_CPU, SECONDS_BASE + SECONDS_PER_MB * ((uint64_t)stat.st_size >> 20));
-	}
-	read_file(fd, &sink, &facts);
-	send_facts(&sender);
-	send_message(to, MESSAGE_END);
-	_exit(fflush(to) ? EXIT_FAILURE : EXIT_SUCCESS);
-}
-
-/* ---- the parent ------------------------------------------------------------------ */
+/* ---- opening ---------------------------------------------------------------------- */
 
 /* Which reader the file is for, by its first bytes; NULL where none. */
 static reader_fn *find_reader(int fd)
 {
 	static const struct {
 		const char *magic;
-		reader_fn *read_file;
+		reader_fn *read_files;
 	} kinds[] = {
 		{ TRACE_DATA_MAGIC, trace_data_read },
 		{ PERF_DATA_MAGIC, perf_data_read },
+		{ PERF_DATA_MAGIC_SWAPPED, perf_data_read },
+		{ PERF_DATA_MAGIC_OLD, perf_data_read },
 	};
 	char begin[16] = "";
 	size_t i;
@@ -148,117 +85,227 @@ static reader_fn *find_reader(int fd)
 		return NULL;
 	for (i = 0; i < ARRAY_SIZE(kinds); i++)
 		if (strncmp(begin, kinds[i].magic, strlen(kinds[i].magic)) == 0)
-			return kinds[i].read_file;
+			return kinds[i].read_files;
 	return NULL;
 }
 
-static bool is_file(int fd, const char *path)
+static void close_files(int *fds, size_t nr)
 {
-	struct stat stat;
-
-	if (fstat(fd, &stat) == 0 && S_ISREG(stat.st_mode))
-		return true;
-	complain("%s is no file%s", path,
-		 S_ISDIR(stat.st_mode)
-			 ? ": if perf record --threads has made it, record without that"
-			 : ": a recording cannot be read from a pipe");
-	return false;
+	while (nr)
+		close(fds[--nr]);
+	free(fds);
 }
 
-static bool start_child(struct recording *recording, int fd, reader_fn *read_file)
+/* The files of a directory of perf's: its own first, then those of its threads. */
+static size_t open_directory(int directory, const char *path, int **fds)
 {
-	int ends[2];
-	FILE *to;
+	char name[32] = "data";
+	size_t nr = 0;
+	int fd;
 
-	if (pipe2(ends, O_CLOEXEC)) {
-		complain("cannot make a pipe: %s", strerror(errno));
+	while (nr < MAX_FILES) {
+		fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+		if (fd < 0)
+			break;
+		*fds = xrealloc(*fds, nr + 1, sizeof(**fds));
+		(*fds)[nr] = fd;
+		snprintf(name, sizeof(name), "data.%zu", nr++);
+	}
+	if (!nr)
+		complain("%s is a directory, and none that perf record --threads has made", path);
+	return nr;
+}
+
+/* Opens what is to be read; returns how many files, or 0 after it has said why not. */
+static size_t open_files(struct part *part, int **fds)
+{
+	struct stat stat;
+	size_t nr = 1;
+	int fd;
+
+	*fds = NULL;
+	/* A FIFO's writer is not waited for. */
+	fd = open(part->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &stat)) {
+		complain("cannot open %s: %s", part->path, strerror(errno));
+		return 0;
+	}
+	part->device = stat.st_dev;
+	part->inode = stat.st_ino;
+	if (S_ISDIR(stat.st_mode)) {
+		nr = open_directory(fd, part->path, fds);
+		close(fd);
+		return nr;
+	}
+	if (!S_ISREG(stat.st_mode)) {
+		complain("%s is no file: a recording cannot be read from a pipe;\n"
+			 "  write it to a file first",
+			 part->path);
+		close(fd);
+		return 0;
+	}
+	*fds = xrealloc(NULL, 1, sizeof(**fds));
+	(*fds)[0] = fd;
+	return 1;
+}
+
+static bool start_part(struct part *part)
+{
+	reader_fn *read_files;
+	size_t nr;
+	int *fds;
+
+	nr = open_files(part, &fds);
+	if (!nr)
 		return false;
-	}
-	/* What is not written yet is the parent's to write. */
-	fflush(NULL);
-	recording->child = fork();
-	if (recording->child == 0) {
-		/* Else it would wait for itself where the parent reads no more. */
-		close(ends[0]);
-		to = fdopen(ends[1], "w");
-		if (to)
-			run_child(fd, read_file, to);
-		_exit(EXIT_FAILURE);
-	}
-	close(ends[1]);
-	recording->events = fdopen(ends[0], "r");
-	if (recording->child > 0 && recording->events)
-		return true;
-	complain("cannot start a process: %s", strerror(errno));
+	read_files = find_reader(fds[0]);
+	if (read_files)
+		part->child = reader_start(fds, nr, read_files, &part->events);
+	else
+		complain("%s is neither a trace.dat nor a perf.data of this kind of machine:\n"
+			 "  record with 'trace-cmd record -e bufftrack', or with\n"
+			 "  'perf record -a -e \"bufftrack:*\"'",
+			 part->path);
+	close_files(fds, nr);
+	return part->events;
+}
+
+static bool is_given_twice(const struct recording *recording, const struct part *part)
+{
+	const struct part *other;
+
+	for (other = recording->parts; other < part; other++)
+		if (other->device == part->device && other->inode == part->inode)
+			return true;
 	return false;
 }
 
 /**
- * recording_open - open a trace.dat or a perf.data
- * @path: the file
+ * recording_open - open recordings
+ * @paths: trace.dat, perf.data, or directories of perf's
+ * @nr: how many
  *
  * Returns NULL where that is not possible, after it has said why.
  */
-struct recording *recording_open(const char *path)
+struct recording *recording_open(char *const *paths, size_t nr)
 {
 	struct recording *recording;
-	reader_fn *read_file;
-	bool done;
-	int fd;
+	struct recording_facts facts;
+	struct part *part;
+	size_t i;
 
-	/* A FIFO's writer is not waited for. */
-	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0) {
-		complain("cannot open %s: %s", path, strerror(errno));
-		return NULL;
+	recording = xrealloc(NULL, 1, sizeof(*recording) + nr * sizeof(recording->parts[0]));
+	recording->nr = 0;
+	for (i = 0; i < nr; i++) {
+		part = &recording->parts[i];
+		*part = (struct part){ .path = paths[i] };
+		if (!start_part(part))
+			break;
+		recording->nr++;
+		if (nr > 1)
+			part->next = xrealloc(NULL, 1, sizeof(*part->next));
+		if (!is_given_twice(recording, part))
+			continue;
+		complain("%s is given twice", part->path);
+		break;
 	}
-	if (!is_file(fd, path)) {
-		close(fd);
-		return NULL;
-	}
-	read_file = find_reader(fd);
-	if (!read_file) {
-		complain("%s is neither a trace.dat nor a perf.data of this kind of machine:\n"
-			 "  record with 'trace-cmd record -e bufftrack', or with\n"
-			 "  'perf record -a -e \"bufftrack:*\"'",
-			 path);
-		close(fd);
-		return NULL;
-	}
-	recording = xrealloc(NULL, 1, sizeof(*recording));
-	*recording = (struct recording){ 0 };
-	done = start_child(recording, fd, read_file);
-	close(fd);
-	if (done)
+	if (i == nr)
 		return recording;
-	free(recording);
+	recording_close(recording, &facts);
 	return NULL;
 }
 
-static bool receive(struct recording *recording, void *to, size_t len)
+/* ---- reading ---------------------------------------------------------------------- */
+
+static bool next_of_part(struct part *part, struct recorded *recorded)
 {
-	return fread(to, len, 1, recording->events) == 1;
+	struct message message;
+
+	if (part->ended)
+		return false;
+	do {
+		if (!reader_receive(part->events, &message, recorded, &part->facts))
+			return false;
+	} while (message.kind == MESSAGE_FACTS);
+	part->ended = message.kind == MESSAGE_END;
+	if (part->ended)
+		return false;
+	part->lost = recorded->lost;
+	return true;
 }
 
 /* Takes the next event. Returns false where there is none any more. */
 bool recording_next(struct recording *recording, struct recorded *recorded)
 {
-	int message;
+	struct part *part, *oldest = NULL;
+	uint64_t lost = 0;
 
-	do {
-		if (!receive(recording, &message, sizeof(message)))
-			return false;
-	} while (message == MESSAGE_FACTS &&
-		 receive(recording, &recording->facts, sizeof(recording->facts)));
-	recording->ended = message == MESSAGE_END;
-	if (message != MESSAGE_EVENT)
+	if (recording->nr == 1)
+		return next_of_part(recording->parts, recorded);
+	for (part = recording->parts; part < recording->parts + recording->nr; part++) {
+		if (!part->has_next)
+			part->has_next = next_of_part(part, part->next);
+		if (part->has_next &&
+		    (!oldest || part->next->event.by.time < oldest->next->event.by.time))
+			oldest = part;
+	}
+	if (!oldest)
 		return false;
-	if (!receive(recording, recorded, offsetof(struct recorded, frames)) ||
-	    recorded->nr_frames > RECORDED_FRAMES)
-		return false;
-	return !recorded->nr_frames ||
-	       fread(recorded->frames, sizeof(recorded->frames[0]), recorded->nr_frames,
-		     recording->events) == recorded->nr_frames;
+	memcpy(recorded, oldest->next,
+	       offsetof(struct recorded, frames) +
+		       oldest->next->nr_frames * sizeof(recorded->frames[0]));
+	oldest->has_next = false;
+	for (part = recording->parts; part < recording->parts + recording->nr; part++)
+		lost += part->lost;
+	recorded->lost = lost;
+	return true;
+}
+
+/* ---- the end ----------------------------------------------------------------------- */
+
+static void end_part(struct part *part)
+{
+	struct recording_facts *facts = &part->facts;
+	int status = 0;
+
+	/* One that still has something to send has not to be waited for. */
+	fclose(part->events);
+	if (!part->ended)
+		kill(part->child, SIGTERM);
+	while (waitpid(part->child, &status, 0) < 0 && errno == EINTR)
+		;
+	free(part->next);
+	if (part->ended || (WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM))
+		return;
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU)
+		recording_fail(facts, "it is damaged: the reading did not come to an end");
+	else
+		recording_fail(facts, "it is damaged: the reading ended by %s",
+			       WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "an error");
+}
+
+static void add_facts(struct recording_facts *sum, const struct part *part, bool several)
+{
+	const struct recording_facts *facts = &part->facts;
+
+	if (facts->clock != sum->clock)
+		sum->clock = RECORDING_CLOCK_OTHER;
+	if (facts->allocs < sum->allocs)
+		sum->allocs = facts->allocs;
+	if (facts->frees < sum->frees)
+		sum->frees = facts->frees;
+	sum->lost_more |= facts->lost_more;
+	sum->lost += facts->lost;
+	sum->lost_shared += facts->lost_shared;
+	sum->foreign += facts->foreign;
+	sum->unknown += facts->unknown;
+	sum->repeated += facts->repeated;
+	if (!facts->error[0] || sum->error[0])
+		return;
+	if (several)
+		recording_fail(sum, "%.200s: %.300s", part->path, facts->error);
+	else
+		memcpy(sum->error, facts->error, sizeof(sum->error));
 }
 
 /**
@@ -269,18 +316,14 @@ bool recording_next(struct recording *recording, struct recorded *recorded)
  */
 void recording_close(struct recording *recording, struct recording_facts *facts)
 {
-	int status = 0;
+	struct part *part;
 
-	/* One that still has something to send has not to be waited for. */
-	fclose(recording->events);
-	while (waitpid(recording->child, &status, 0) < 0 && errno == EINTR)
-		;
-	*facts = recording->facts;
-	facts->error[sizeof(facts->error) - 1] = '\0';
-	if (!recording->ended && WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU)
-		recording_fail(facts, "it is damaged: the reading did not come to an end");
-	else if (!recording->ended)
-		recording_fail(facts, "it is damaged: the reading ended by %s",
-			       WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "an error");
+	*facts = (struct recording_facts){ .allocs = RECORDED, .frees = RECORDED };
+	for (part = recording->parts; part < recording->parts + recording->nr; part++) {
+		end_part(part);
+		if (part == recording->parts)
+			facts->clock = part->facts.clock;
+		add_facts(facts, part, recording->nr > 1);
+	}
 	free(recording);
 }

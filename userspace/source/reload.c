@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "abi/device.h"
+#include "event/decode.h"
 #include "event/event.h"
 #include "source/trace_private.h"
 #include "util/util.h"
@@ -95,6 +96,10 @@ static bool read_formats(struct trace *trace, char **names)
 		done = read_format(trace, EVENT_FORK_SYSTEM, EVENT_FORK_NAME);
 	if (!done)
 		return false;
+	if (trace->formats)
+		event_formats_free(trace->formats);
+	trace->formats = event_formats_new(true);
+	event_formats_add_all(trace->formats, trace->tep);
 
 	long_size = tep_get_header_page_size(trace->tep) == 4 ? KBUFFER_LSIZE_4 : KBUFFER_LSIZE_8;
 	for (i = 0; done && i < trace->nr_cpus; i++) {

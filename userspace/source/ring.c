@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "event/decode.h"
 #include "event/event.h"
 #include "source/trace_private.h"
 #include "util/util.h"
@@ -79,7 +80,6 @@ static struct cpu *oldest(struct trace *trace, bool flush)
 bool trace_next(struct trace *trace, bool flush, struct event *event)
 {
 	unsigned long long time = 0;
-	struct tep_event *format;
 	struct cpu *cpu;
 	void *data;
 	size_t i;
@@ -106,10 +106,8 @@ bool trace_next(struct trace *trace, bool flush, struct event *event)
 			return false;
 		}
 		trace->current = cpu;
-		format = tep_find_event_by_record(trace->tep, &cpu->record);
-	} while (!format);
-
-	event_decode(event, format, &cpu->record);
+	} while (event_decode(trace->formats, cpu->record.data, (size_t)cpu->record.size,
+			      cpu->record.ts, event) != DECODED);
 	return true;
 }
 

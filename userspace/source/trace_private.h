@@ -19,6 +19,8 @@
 	"cannot enable the events of the module: %s\n" \
 	"  (see dmesg, and whether /sys/kernel/security/lockdown lets nobody trace)"
 
+struct event_formats;
+
 struct cpu {
 	unsigned int nr;
 	int fd;
@@ -33,6 +35,7 @@ struct cpu {
 struct trace {
 	struct tracefs_instance *instance;
 	struct tep_handle *tep;
+	struct event_formats *formats;
 	struct cpu *cpus;
 	struct pollfd *polled; /* one a CPU, the uevents, the output */
 	size_t nr_cpus;

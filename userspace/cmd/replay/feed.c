@@ -211,7 +211,8 @@ static bool add_op(struct replay *replay, const struct replay_line *line)
 		op->flags &= BUFFTRACK_F_VIEW;
 		op->token = token;
 	}
-	balance_call(replay->balance, key, line->kind == REPLAY_ALLOC);
+	if (!(op->flags & BUFFTRACK_F_VIEW))
+		balance_call(replay->balance, key, line->kind == REPLAY_ALLOC);
 	batch->nr++;
 	return true;
 }
