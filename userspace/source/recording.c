@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "source/perf_data.h"
-#include "source/reader.h"
+#include "source/reading.h"
 #include "source/recording.h"
 #include "source/trace_data.h"
 #include "util/util.h"
@@ -160,7 +160,7 @@ static bool start_part(struct part *part)
 		return false;
 	read_files = find_reader(fds[0]);
 	if (read_files)
-		part->child = reader_start(fds, nr, read_files, &part->events);
+		part->child = reading_start(fds, nr, read_files, &part->events);
 	else
 		complain("%s is neither a trace.dat nor a perf.data of this kind of machine:\n"
 			 "  record with 'trace-cmd record -e bufftrack', or with\n"
@@ -224,7 +224,7 @@ static bool next_of_part(struct part *part, struct recorded *recorded)
 	if (part->ended)
 		return false;
 	do {
-		if (!reader_receive(part->events, &message, recorded, &part->facts))
+		if (!reading_receive(part->events, &message, recorded, &part->facts))
 			return false;
 	} while (message.kind == MESSAGE_FACTS);
 	part->ended = message.kind == MESSAGE_END;

@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "source/reader.h"
+#include "source/reading.h"
 #include "util/util.h"
 
 /* What the child may allocate: this, and so many times the size of the files. */
@@ -126,7 +126,7 @@ run_child(const int *fds, size_t nr, reader_fn *read_files, FILE *to)
 /* ---- the parent ------------------------------------------------------------------ */
 
 /**
- * reader_start - start a process that reads a recording
+ * reading_start - start a process that reads a recording
  * @fds: its files
  * @nr: how many
  * @read_files: what reads them
@@ -134,7 +134,7 @@ run_child(const int *fds, size_t nr, reader_fn *read_files, FILE *to)
  *
  * Returns its pid, or -1 after it has said why not.
  */
-pid_t reader_start(const int *fds, size_t nr, reader_fn *read_files, FILE **events)
+pid_t reading_start(const int *fds, size_t nr, reader_fn *read_files, FILE **events)
 {
 	int ends[2];
 	pid_t child;
@@ -224,8 +224,8 @@ static bool receive_event(FILE *from, const struct message *message, struct reco
 }
 
 /* Receives a message; returns false where none has come that can be one. */
-bool reader_receive(FILE *from, struct message *message, struct recorded *recorded,
-		    struct recording_facts *facts)
+bool reading_receive(FILE *from, struct message *message, struct recorded *recorded,
+		     struct recording_facts *facts)
 {
 	if (!receive(from, message, sizeof(*message)))
 		return false;

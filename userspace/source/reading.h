@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* The process that reads a recording, and what it sends; of recording.c alone. */
-#ifndef BUFFTRACK_READER_H
-#define BUFFTRACK_READER_H
+#ifndef BUFFTRACK_READING_H
+#define BUFFTRACK_READING_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -34,8 +34,8 @@ struct message {
 	uint64_t lost;
 };
 
-pid_t reader_start(const int *fds, size_t nr, reader_fn *read_files, FILE **events);
-bool reader_receive(FILE *from, struct message *message, struct recorded *recorded,
+pid_t reading_start(const int *fds, size_t nr, reader_fn *read_files, FILE **events);
+bool reading_receive(FILE *from, struct message *message, struct recorded *recorded,
 		    struct recording_facts *facts);
 
 #endif
