@@ -45,9 +45,10 @@ demo:
 picture:
 	selftests/demo/picture
 
-## check: every test, in VMs; installs what it needs (MINUTES=N: begin none after that)
+## check: every test, in VMs; installs what it needs (MINUTES=N: begin none after that;
+##   TESTS="abi verdicts deb": those only)
 check:
-	selftests/host/check $(if $(MINUTES),--minutes $(MINUTES))
+	selftests/host/check $(if $(MINUTES),--minutes $(MINUTES)) $(TESTS)
 
 ## check-all: the same on every kernel there is: kcsan, 7.2 and arm64 too
 check-all:

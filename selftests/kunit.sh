@@ -54,4 +54,5 @@ for suite in "${suites[@]}"; do
 	report "$suite"
 done
 check "it can be unloaded" unload
+load
 ktap_finished

@@ -2,8 +2,9 @@
 # Reads what selftests/host/guest printed in one VM or more (-v name= before each
 # file); prints each failed test with its output, each skipped one with its
 # reason, and last how many there were, by file and in all (-v table=1: before
-# that by program and file, as passed/failed/skipped). Exit status 1 where one
-# failed, where none ran, and where a VM did not come to its end.
+# that by program and file, as passed/failed/skipped; -v times=1: the seconds that
+# each program took, too, the slowest first). Exit status 1 where one failed, where
+# none ran, and where a VM did not come to its end.
 
 function count(result)
 {
@@ -92,6 +93,17 @@ FNR == 1 {
 }
 
 /^# guest: .* programs$/ { wanted = $(NF - 1) + 0; next }
+/^# guest: .* took [0-9]+ s$/ {
+	seconds = $(NF - 1)
+	sub(/^# guest: /, "")
+	sub(/ took [0-9]+ s$/, "")
+	if (!($0 in took_in_all))
+		slow[++nr_slow] = $0
+	took_in_all[$0] += seconds
+	took[$0, label] += seconds
+	took_of[label] += seconds
+	next
+}
 /^# guest: done$/ { finish(""); done = 1; next }
 /^TAP version/ { finish(""); plan = cases = bad = 0; next }
 /^# selftests: / { program = $NF; sub(/^# selftests: [^:]*: /, ""); program = $0; next }
@@ -128,8 +140,42 @@ FNR == 1 {
 /^# # +RUN / { pending = "" }
 { pending = pending $0 "\n"; all = all $0 "\n" }
 
+# The slowest first
+function sort_times(	i, n, one)
+{
+	for (i = 2; i <= nr_slow; i++) {
+		one = slow[i]
+		for (n = i; n > 1 && took_in_all[slow[n - 1]] < took_in_all[one]; n--)
+			slow[n] = slow[n - 1]
+		slow[n] = one
+	}
+}
+
+function print_times(	i, n)
+{
+	printf "%-20s", "seconds"
+	for (i = 1; i <= nr_labels; i++)
+		printf " %9s", labels[i]
+	print ""
+	for (n = 1; n <= nr_slow; n++) {
+		printf "%-20s", slow[n]
+		for (i = 1; i <= nr_labels; i++)
+			printf " %9s", ((slow[n], labels[i]) in took) ? \
+				took[slow[n], labels[i]] : "-"
+		print ""
+	}
+	printf "%-20s", "all"
+	for (i = 1; i <= nr_labels; i++)
+		printf " %9s", took_of[labels[i]] + 0
+	print ""
+}
+
 END {
 	end_of_vm()
+	if (times && nr_slow) {
+		sort_times()
+		print_times()
+	}
 	if (table) {
 		printf "%-20s", ""
 		for (i = 1; i <= nr_labels; i++)
