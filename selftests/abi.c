@@ -308,7 +308,7 @@ FIXTURE_VARIANT_ADD(command, stack) {
 	.flags = FIELD(bufftrack_stack, flags),
 };
 
-/* The id of a stack that a live life refers to; 0 where there are none. */
+/* The id of a stack that a live allocation refers to; 0 where there are none. */
 static __u32 a_stack(int fd, __u64 device)
 {
 	__u64 frames[] = { (uintptr_t)a_stack, (uintptr_t)bt_open };

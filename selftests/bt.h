@@ -183,7 +183,7 @@ static inline int bt_stat(int fd, __u32 scope, __u64 id, __u32 space,
 	return bt_ioctl(fd, BUFFTRACK_IOC_STAT, stat);
 }
 
-/* Calls @use for each life that @filter lets pass, in pages of @page. */
+/* Calls @use for each allocation that @filter lets pass, in pages of @page. */
 static inline int bt_walk(int fd, struct bufftrack_list filter,
 			  unsigned int page,
 			  int (*use)(const struct bufftrack_life *life,
@@ -235,7 +235,7 @@ static inline int bt_match(const struct bufftrack_life *life, void *data)
 	return 0;
 }
 
-/* The one life that LIST shows of a key; -ENOENT, or -EEXIST where it is two. */
+/* The one allocation that LIST shows of a key; -ENOENT, or -EEXIST where it is two. */
 static inline int bt_life(int fd, __u64 device, __u32 space, __u64 buffer,
 			  struct bufftrack_life *life)
 {
@@ -262,7 +262,7 @@ static inline int bt_count_one(const struct bufftrack_life *life BT_UNUSED,
 	return 0;
 }
 
-/* How many lives LIST shows, or a negative errno */
+/* How many allocations LIST shows, or a negative errno */
 static inline int bt_count(int fd, struct bufftrack_list filter)
 {
 	unsigned int count = 0;

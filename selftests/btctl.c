@@ -25,11 +25,11 @@ static const char usage[] =
 	"  churn DEVICE COUNT  clients, each with a double free\n"
 	"  visit DEVICE COUNT  clients, each with a free of what is not there\n"
 	"  users DEVICE COUNT  so many users, each with one of these\n"
-	"  history DEVICE     its tombstones, and how many were evicted\n"
+	"  history DEVICE     its freed-buffer records, and how many were evicted\n"
 	"  name NAME          names the client\n"
 	"  label DEVICE NAME  names the device\n"
 	"  private            makes the client PRIVATE\n"
-	"  reset DEVICE       ends what lives on it\n"
+	"  reset DEVICE       ends every allocation on it\n"
 	"  wait               says \"ready\", and waits for the end of its input\n";
 
 static const char *const verdicts[] = {

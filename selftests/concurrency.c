@@ -95,7 +95,7 @@ static void *storm(void *data)
 			continue;
 		}
 		op.flags = 0;
-		/* Sometimes of a life that may be long gone */
+		/* Sometimes of an allocation that may be long gone */
 		op.token = what == 4 ? token[key] : 0;
 		judge(worker, bt_free(worker->fd, &op), &op, false);
 	}
@@ -322,7 +322,7 @@ TEST_F_TIMEOUT(concurrency, storm_in_many_places, 300)
 	move_about(_metadata, self, THREADS);
 }
 
-/* With room for one tombstone a device: each FREE makes one, and gives another up. */
+/* With room for one freed-buffer record a device: each FREE makes one and evicts another. */
 TEST_F_TIMEOUT(concurrency, storm_in_many_places_with_little_history, 300)
 {
 	unsigned long history;
@@ -332,7 +332,7 @@ TEST_F_TIMEOUT(concurrency, storm_in_many_places_with_little_history, 300)
 	ASSERT_EQ(0, bt_parameter("history", history, NULL));
 }
 
-/* Tombstones come, go, and are revived all at once. */
+/* Freed-buffer records are made, evicted and allocated anew, all at once. */
 TEST_F_TIMEOUT(concurrency, storm_with_little_history, 300)
 {
 	struct worker workers[THREADS];
@@ -568,7 +568,7 @@ TEST_F_TIMEOUT(concurrency, storm_under_changes, 300)
 	ASSERT_EQ(0, bt_parameter("max_stacks", max_stacks, NULL));
 }
 
-/* Some keys' lives, each of a size and a tag that belong together */
+/* Some keys' allocations, each of a size and a tag that belong together */
 static void *change_lives(void *data)
 {
 	struct worker *worker = data;
@@ -595,7 +595,7 @@ static void *change_lives(void *data)
 	return NULL;
 }
 
-/* What is of two lives at once, or of none */
+/* An answer that mixes two allocations, or is of none */
 static int count_torn(const struct bufftrack_life *life, void *data)
 {
 	struct worker *seen = data;
@@ -610,7 +610,7 @@ static int count_torn(const struct bufftrack_life *life, void *data)
 	return 0;
 }
 
-/* However fast it changes, what LIST shows is a life as it was at some time. */
+/* However fast a key changes, LIST shows an allocation as it was at some time. */
 TEST_F(concurrency, lives_are_whole)
 {
 	struct bufftrack_list filter = {
@@ -623,7 +623,7 @@ TEST_F(concurrency, lives_are_whole)
 	unsigned int i;
 
 	ASSERT_LE(0, writer.fd);
-	/* From here on the key has one life, or had one, and is in each LIST once. */
+	/* From here on the key has one allocation, or had one, and is in each LIST once. */
 	ASSERT_EQ(0, bt_alloc(writer.fd, &op));
 	op = (struct bufftrack_op) { .device = self->device };
 	ASSERT_EQ(0, bt_free(writer.fd, &op));
@@ -634,13 +634,14 @@ TEST_F(concurrency, lives_are_whole)
 	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
 	pthread_join(writer.thread, NULL);
 	close(writer.fd);
-	TH_LOG("%llu lives; seen %llu live, %llu dead", writer.allocs, seen.allocs, seen.frees);
+	TH_LOG("%llu allocations; seen %llu live, %llu dead", writer.allocs, seen.allocs,
+	       seen.frees);
 	EXPECT_EQ(0, writer.errors);
 	EXPECT_EQ(0, seen.errors);
 	EXPECT_EQ(i, seen.allocs + seen.frees);
 }
 
-/* LIST goes by records that are evicted at that time: what it shows is a life all the same. */
+/* LIST reads records while they are evicted: it shows whole allocations all the same. */
 TEST_F(concurrency, walks_past_the_evicted)
 {
 	struct bufftrack_list filter = {
@@ -662,12 +663,13 @@ TEST_F(concurrency, walks_past_the_evicted)
 	pthread_join(writer.thread, NULL);
 	close(writer.fd);
 	ASSERT_EQ(0, bt_parameter("history", history, NULL));
-	TH_LOG("%llu lives; seen %llu live, %llu dead", writer.allocs, seen.allocs, seen.frees);
+	TH_LOG("%llu allocations; seen %llu live, %llu dead", writer.allocs, seen.allocs,
+	       seen.frees);
 	EXPECT_EQ(0, writer.errors);
 	EXPECT_EQ(0, seen.errors);
 }
 
-/* A client with very many holds goes, while another goes on. */
+/* A client with very many references closes, while another goes on. */
 TEST_F(concurrency, exit_with_many_holds)
 {
 	struct bufftrack_op op, *ops = calloc(BATCH, sizeof(*ops));
@@ -722,7 +724,7 @@ TEST_F(concurrency, exit_with_many_holds)
 				     self->device, 0, &self->stat));
 	} while (self->stat.live);
 	EXPECT_EQ(128 + SIGKILL, bt_reap(pid));
-	/* The last life has ended before the last tombstone too many has gone. */
+	/* The last allocation ends before the last freed-buffer record too many is evicted. */
 	ASSERT_EQ(0, bt_stat(self->fd, BUFFTRACK_STAT_DEVICE, self->device, 0,
 			     &self->stat));
 	EXPECT_EQ(holds, self->stat.verdicts[BUFFTRACK_LEAK]);

@@ -123,7 +123,7 @@ static const char *outcome_diff(const struct outcome *want, const struct outcome
 		       seen->names[1], seen->names[2]);
 	for (i = 0; i < want->nr && i < ARRAY_SIZE(want->lives); i++)
 		if (memcmp(&want->lives[i], &seen->lives[i], sizeof(want->lives[i])))
-			bt_say(&words, "[life of 0x%llx]",
+			bt_say(&words, "[allocation of 0x%llx]",
 			       (unsigned long long)want->lives[i].buffer);
 	return words.text;
 }
@@ -289,7 +289,7 @@ static int do_alloc_same_stack(struct call *call)
 	return with_stack(call, BUFFTRACK_IOC_ALLOC, 4, true);
 }
 
-/* A life that its own FREE ends */
+/* An allocation that its own FREE ends */
 static int its_own(struct call *call)
 {
 	return three_keys(call) ?: OWN(ALLOC, 5, 0);
@@ -530,7 +530,7 @@ static int look(const struct call *call, struct snapshot *snapshot)
 	return snapshot_take(call->watch, call->device, BT_SPACE, call->id, snapshot);
 }
 
-/* The clients close, tombstones go with them: then the device has to be gone. */
+/* The clients close and freed-buffer records go with them: then the device must be gone. */
 static int end(struct call *call, unsigned long history)
 {
 	struct bufftrack_stat stat;
@@ -557,7 +557,7 @@ do {									\
 		TH_LOG("with fault %u", nth);				\
 } while (0)
 
-/* Whether the call's stack is kept: 1 where no life can tell. */
+/* Whether the call's stack is kept: 1 where no allocation can tell. */
 static bool has_stack(const struct snapshot *snapshot, __u64 alloc, __u64 end)
 {
 	const struct bufftrack_life *life;
@@ -589,7 +589,7 @@ static bool last_again(unsigned int *nth, unsigned int *again)
 }
 
 /*
- * One fault, or with @on that one and all that come after it. Then a tombstone would give
+ * One fault, or with @on that one and all that come after it. Then a freed-buffer record would give
  * way to a new record, and so there are none.
  */
 static void sweep(struct __test_metadata *_metadata, FIXTURE_DATA(fail) *self,
@@ -673,7 +673,7 @@ static void sweep(struct __test_metadata *_metadata, FIXTURE_DATA(fail) *self,
 	}
 	EXPECT_LE(variant->least, met)
 		TH_LOG("%u faults", met);
-	/* Without its tombstone a key needs a record. */
+	/* Without its freed-buffer record a key needs a new one. */
 	EXPECT_TRUE(on || !variant->least == !met)
 		TH_LOG("%u faults", met);
 	if (variant->stack)
@@ -975,7 +975,7 @@ TEST_F(fail_file, stat_all_by_a_new_user)
 	EXPECT_LE(4, met);
 }
 
-/* A client with three lives, one held twice and one by others, too: 3 leaks. */
+/* A client owns three allocations, one twice and one with others: 3 leaks. */
 static __u64 with_holds(int fd, int watch, __u64 device)
 {
 	struct bufftrack_op op;
@@ -1196,7 +1196,7 @@ TEST_F(fail_file, no_larger_table_of_devices)
 
 #define IN_A_ROW	80	/* more than a table has room for at first */
 
-/* The stack is lost, and the call it came with goes on: on a tombstone it needs no memory. */
+/* The stack is lost, and its call goes on: on a freed-buffer record it needs no memory. */
 TEST_F(fail_file, no_larger_table_of_stacks)
 {
 	static __u64 frame;
@@ -1243,7 +1243,7 @@ TEST_F(fail_file, no_larger_table_of_stacks)
 	close(fd);
 }
 
-/* ---- tombstones give way ------------------------------------------------- */
+/* ---- freed-buffer records give way ---------------------------------------- */
 
 /* So often an allocation of a record fails; then there is memory again. */
 TEST_F(fail_file, a_record_in_place_of_a_tombstone)

@@ -102,7 +102,7 @@ TEST_F(hole, in_an_op)
 		__u64 buffer;
 	} calls[] = {
 		{ BUFFTRACK_IOC_ALLOC, 1 },	/* a further reference */
-		{ BUFFTRACK_IOC_ALLOC, 2 },	/* a new life */
+		{ BUFFTRACK_IOC_ALLOC, 2 },	/* a new allocation */
 		{ BUFFTRACK_IOC_ALLOC, 3 },	/* a new key */
 		{ BUFFTRACK_IOC_FREE, 1 },
 		{ BUFFTRACK_IOC_FREE, 2 },	/* a double one */
@@ -418,7 +418,7 @@ TEST_F(hole, in_the_room_of_frames)
 	stack = asked;
 	EXPECT_EQ(0, bt_ioctl(self->fd, BUFFTRACK_IOC_STACK, &stack));
 
-	/* No reference of a failed call is left: it goes with its life. */
+	/* A failed call leaves no reference: the device goes with its allocation. */
 	ASSERT_EQ(0, bt_call(self->fd, BUFFTRACK_IOC_FREE, 0, self->device, 3,
 			     &self->op));
 	ASSERT_EQ(0, bt_parameter("history", 0, &history));
@@ -441,7 +441,7 @@ FIXTURE(late) {
 	long page;
 	char *map;			/* 4 pages; the last two come late */
 	char *cut;			/* where they begin */
-	char *content;			/* what they will hold */
+	char *content;			/* what they will contain */
 	pthread_t thread;
 	/* What is done while the call waits; -1 or less where it went wrong */
 	int (*meanwhile)(FIXTURE_DATA(late) *self);
@@ -634,7 +634,7 @@ static int close_it(FIXTURE_DATA(late) *self)
 {
 	int rc = close(self->fd) ? -errno : 0;
 
-	/* The call keeps the client: its holds are there, until it is over. */
+	/* The call keeps the client: its references are there until the call is over. */
 	self->fd = -1;
 	rc = rc ?: bt_life(self->other, self->device, 0, 5, &self->life);
 	if (rc || self->life.state != BUFFTRACK_STATE_LIVE)
@@ -823,7 +823,7 @@ TEST_F(late, a_stack)
 	EXPECT_EQ(1, self->op.refs);
 }
 
-/* Everything on the device is freed, and its tombstones given up. */
+/* Everything on the device is freed, and its freed-buffer records are evicted. */
 static int free_and_forget(FIXTURE_DATA(late) *self)
 {
 	unsigned long history;
@@ -864,7 +864,7 @@ TEST_F(late, the_room_of_lives)
 		EXPECT_EQ(BUFFTRACK_STATE_LIVE, lives[i].state);
 		EXPECT_EQ(1, lives[i].refs);
 	}
-	/* The walk goes on from a life that is not there any more. */
+	/* The walk goes on from an allocation that is not there any more. */
 	list.entries = (uintptr_t)self->map;
 	list.nr = 4;
 	list.entry_size = sizeof(*lives);
@@ -880,7 +880,7 @@ TEST_F(late, the_room_of_lives)
 	EXPECT_EQ(0, list.nr);
 }
 
-/* The stack's only life goes, while its frames are on their way out. */
+/* The stack's only allocation goes while its frames are copied out. */
 static int forget_the_stack(FIXTURE_DATA(late) *self)
 {
 	unsigned long history;

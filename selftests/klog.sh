@@ -65,7 +65,7 @@ setpriv --reuid 31001 --clear-groups btctl alloc $device 1 0x19 64 free $device 
 	"${args[@]//0x18/0x19}" >/dev/null
 check "nine by a key's user, five lines" same 5 "$(lines ' buffer=0x19 ')"
 bad 0x19 9
-check "and five by the next one, in a life of his own" same 10 "$(lines ' buffer=0x19 ')"
+check "and five by the next one, in an allocation of his own" same 10 "$(lines ' buffer=0x19 ')"
 mark
 btctl users 0x4c0003 100
 check "a hundred users have a line each" same 100 "$(lines ' device=0x4c0003 ')"

@@ -189,12 +189,12 @@ TEST_F(label, lasts_with_the_device)
 
 	ASSERT_LE(0, fd);
 	ASSERT_EQ(0, set(fd, self->device, -1, "kept", 0));
-	/* A buffer keeps it, and so does a tombstone. */
+	/* A buffer keeps it, and so does a freed-buffer record. */
 	ASSERT_EQ(0, bt_alloc(fd, &op));
 	close(fd);
 	EXPECT_DEVICE_NAME("kept");
 
-	/* Without a client, a buffer and a tombstone there is no device. */
+	/* Without a client, a buffer and a freed-buffer record there is no device. */
 	self->device = bt_device();
 	fd = bt_open();
 	ASSERT_LE(0, fd);

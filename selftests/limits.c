@@ -100,7 +100,7 @@ TEST_F(limits, buffers)
 	EXPECT_EQ(-ENOENT, bt_life(self->fd, self->device, 0, 8, &life));
 	EXPECT_EQ(had + 2, failed(self->fd));
 
-	/* What is no further life goes on. */
+	/* A call that makes no further allocation goes on. */
 	EXPECT_EQ(0, ALLOC(self->fd, 7));
 	EXPECT_EQ(2, self->op.refs);
 	EXPECT_EQ(0, ALLOC(self->fd, 7, .flags = BUFFTRACK_F_VIEW));
@@ -135,7 +135,7 @@ TEST_F(limits, buffers_that_another_holds)
 	EXPECT_EQ(1, life.lives);
 	EXPECT_EQ(BUFFTRACK_STATE_LIVE, life.state);
 	EXPECT_EQ(bt_client_id(other), life.client);
-	/* A hold that was taken from it makes room. */
+	/* A reference that was taken from it makes room. */
 	EXPECT_EQ(-ENOSPC, ALLOC(self->fd, 9));
 	EXPECT_EQ(0, FREE(other, 7));
 	EXPECT_EQ(-BUFFTRACK_MISSED_FREE,
@@ -279,7 +279,7 @@ TEST_F(limits, devices_come_and_go)
 	}
 }
 
-/* One that went after its tombstones had: nobody can tell any more what was there. */
+/* A device that went after its freed-buffer records: nobody can tell what was there. */
 TEST_F(limits, device_that_went_without_history)
 {
 	int other = bt_open(), i;
@@ -348,7 +348,7 @@ TEST_F(limits, spaces)
 	}
 }
 
-/* A user's tombstones drive out that user's only. */
+/* A user's freed-buffer records evict that user's only. */
 TEST_F(limits, history_is_the_users)
 {
 	struct bufftrack_stat stat;
@@ -419,7 +419,7 @@ static int open_as(uid_t uid)
 	return seteuid(0) ? -errno : fd;
 }
 
-/* A life's tombstone is of who allocated it, and within his limit whoever ends it. */
+/* A freed-buffer record counts to who allocated the buffer, whoever frees it. */
 TEST_F(limits, history_of_lives_that_others_end)
 {
 	const int fd = open_as(BT_UID + 17);
@@ -492,7 +492,7 @@ TEST_F(limits, history_is_the_private_clients)
 	close(p);
 }
 
-/* Under memory pressure tombstones give way, and each is counted. */
+/* Under memory pressure freed-buffer records are evicted, and each is counted. */
 TEST_F(limits, history_gives_way_to_memory)
 {
 	struct bufftrack_op *ops = calloc(1024, sizeof(*ops));
@@ -523,7 +523,7 @@ TEST_F(limits, history_gives_way_to_memory)
 	EXPECT_EQ(before.history - after.history,
 		  after.evicted - before.evicted);
 	EXPECT_EQ(1, after.live);
-	/* What lives is not for the taking. */
+	/* Live allocations are never evicted. */
 	EXPECT_EQ(0, FREE(self->fd, ~0ULL));
 	/* The first one that ended is gone, and it is said so. */
 	EXPECT_EQ(-BUFFTRACK_UNKNOWN_FREE, FREE(self->fd, 0));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The walk over the lives: pages, filters, and lives that come and go. */
+/* The walk over the allocations: pages, filters, and allocations that come and go. */
 #include "bt.h"
 
 #define LIVES	500
@@ -104,7 +104,7 @@ TEST_F(list, pages_of_any_size)
 				     pages[n], count, self));
 		for (i = 0; i < LIVES; i++)
 			ASSERT_EQ(1, self->seen[i])
-				TH_LOG("life %u, page %u", i, pages[n]);
+				TH_LOG("allocation %u, page %u", i, pages[n]);
 		EXPECT_EQ(0, self->others);
 	}
 }
@@ -211,7 +211,7 @@ TEST_F(list, by_client)
 	ASSERT_EQ(0, alloc_in(other, self->device, 0, 3));
 	ASSERT_EQ(0, alloc_in(other, self->device, 0, 4));
 	ASSERT_EQ(0, free_in(other, self->device, 0, 4));
-	/* One that two hold is of both; one that ended is of none. */
+	/* One that two clients own is listed for both; a freed one for neither. */
 	filter.client = bt_client_id(self->fd);
 	EXPECT_EQ(2, bt_count(self->fd, filter));
 	filter.client = bt_client_id(other);
@@ -276,10 +276,10 @@ TEST_F(list, while_others_come_and_go)
 		TH_LOG("the walk did not end");
 	for (i = 0; i < LIVES; i++)
 		ASSERT_EQ(1, self->seen[i])
-			TH_LOG("life %u", i);
+			TH_LOG("allocation %u", i);
 }
 
-/* A key that dies and lives again while a walk is under way is still one. */
+/* A key that is freed and allocated again during a walk is listed once. */
 /* The walk is in the order of a hash of 32 bits, which of so many keys some share. */
 TEST_F(list, keys_of_one_hash)
 {
@@ -368,7 +368,7 @@ TEST_F(list, a_private_client_that_closes)
 	EXPECT_EQ(before + nr, i);
 	for (i = nr; i < 2 * nr; i++)
 		EXPECT_EQ(1, seen[i])
-			TH_LOG("life %u", i);
+			TH_LOG("allocation %u", i);
 	close(two);
 }
 

@@ -71,7 +71,7 @@ else
 fi
 check "those outside go on" btctl alloc $device 2 1 64 free $device 2 1
 
-# All those lives ended at its exit; what is kept of them is the history.
+# All those allocations ended at its exit; the history is what is kept of them.
 read -r history evicted < <(btctl history $device)
 # The entries behind the refused one in its batch, of 1,024, may have found room.
 check "it all ended" between "$count" $((history + evicted)) $((count + 1 + 1024))

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Memory pressure, the real one: tombstones give way, live buffers do not.
+# Real memory pressure: freed-buffer records are evicted, live buffers are not.
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . "$(dirname "$(readlink -f "$0")")/common.sh"
 
@@ -19,7 +19,7 @@ kills()
 	awk '$1 == "oom_kill" { print $2 }' /proc/vmstat
 }
 
-# Takes memory until tombstones were given up. The kernel begins to reclaim at 5/4 of
+# Takes memory until freed-buffer records were evicted. The kernel begins to reclaim at 5/4 of
 # its reserve, and kills where there is less than that: it must not come to this.
 squeeze()
 {
@@ -48,7 +48,7 @@ mount -t tmpfs -o size=100% hog "$tmp/hog" || exit 1
 was=$(<$reserve)
 # Most of what is free, so that the rest is soon taken
 echo $(($(free) * 3 / 4)) >$reserve
-check "tombstones give way" squeeze
+check "freed-buffer records give way" squeeze
 echo "$was" >$reserve
 umount "$tmp/hog"
 check "no one was killed for want of memory" same "$before" "$(kills)"

@@ -127,7 +127,7 @@ static inline const char *snapshot_diff(const struct snapshot *before,
 	for (i = 0; i < before->nr && i < after->nr; i++)
 		if (memcmp(&before->lives[i], &after->lives[i],
 			   sizeof(before->lives[i])))
-			bt_say(&words, "[life of 0x%llx]",
+			bt_say(&words, "[allocation of 0x%llx]",
 			       (unsigned long long)before->lives[i].buffer);
 	return words.text;
 }

@@ -104,7 +104,7 @@ TEST_F(stack, none)
 	EXPECT_EQ(-ENOENT, READ(~0U, 1));
 }
 
-/* One stack is kept once, however many lives refer to it. */
+/* One stack is kept once, however many allocations refer to it. */
 TEST_F(stack, kept_once)
 {
 	const __u64 one[] = { 0x3001, 0x3002 }, two[] = { 0x3001, 0x3003 };
@@ -194,7 +194,7 @@ TEST_F_TIMEOUT(stack, of_many_processes, 300)
 	EXPECT_EQ(before.stacks_lost, after.stacks_lost);
 }
 
-/* It goes with the last life that refers to it. */
+/* It goes with the last allocation that refers to it. */
 TEST_F(stack, goes_with_its_lives)
 {
 	const __u64 frames[] = { 0x4001 }, other[] = { 0x4002 };
@@ -207,14 +207,14 @@ TEST_F(stack, goes_with_its_lives)
 	id = self->life.alloc.stack_id;
 	ASSERT_EQ(0, FREE(1, NULL, 0));
 	EXPECT_EQ(0, READ(id, 1));
-	/* The tombstone goes, and with it the stack. */
+	/* The freed-buffer record is evicted, and the stack with it. */
 	ASSERT_EQ(0, ALLOC(2, other, 1));
 	ASSERT_EQ(0, FREE(2, NULL, 0));
 	EXPECT_EQ(-ENOENT, READ(id, 1));
 	ASSERT_EQ(0, bt_parameter("history", history, NULL));
 }
 
-/* Two lives are known: the stacks of the one before are, too. */
+/* Two allocations of a key are known: the earlier one's stacks are, too. */
 TEST_F(stack, of_the_life_before)
 {
 	const __u64 frames[3] = { 0x5001, 0x5002, 0x5003 };
@@ -234,7 +234,7 @@ TEST_F(stack, of_the_life_before)
 	EXPECT_EQ(-ENOENT, READ(id, 1));
 }
 
-/* No life refers to the stack of a refused call: the latest 64 are kept. */
+/* No allocation refers to the stack of a refused call: the latest 64 are kept. */
 TEST_F(stack, of_refused_calls)
 {
 	__u64 frame = 0x5801;

@@ -121,7 +121,7 @@ TEST_F(stat, all)
 }
 
 /* A client's going takes nothing from what was counted. */
-/* Of a user of whom nothing is left, neither a client nor a tombstone */
+/* A user who has nothing left, neither a client nor a freed-buffer record */
 TEST_F(stat, all_after_a_user)
 {
 	struct bufftrack_stat before, after;
@@ -247,7 +247,7 @@ TEST_F(stat, client)
 				   bt_client_id(self->fd) + 1, 0, &its));
 }
 
-/* A SHARED hold may go by another's FREE: that is the other's call. */
+/* Another's FREE may drop a SHARED reference: that is the other's call. */
 TEST_F(stat, client_that_frees_for_another)
 {
 	struct bufftrack_stat mine, its;

@@ -186,7 +186,7 @@ FIXTURE_TEARDOWN(storm)
 
 /* ---- what must come of it ------------------------------------------------- */
 
-/* What the events have come to, of a key, a hold, or a client */
+/* What the events add up to, for a key, a reference, or a client */
 struct sum {
 	__u64 a, b;
 	bool used, ended;
@@ -231,7 +231,7 @@ struct account {
 	struct sums clients;	/* client: its calls and its leaks */
 	__u64 events[BT_EV_KINDS];
 	__u64 views;
-	__u64 held;		/* lives that closed clients had held */
+	__u64 held;		/* allocations that closed clients owned */
 	__u64 wrong;
 	struct bt_words words;	/* what was wrong first */
 };
@@ -432,7 +432,7 @@ static void settle(struct __test_metadata *_metadata, FIXTURE_DATA(storm) *self,
 	EXPECT_EQ(1, stat.clients);
 	EXPECT_EQ(ANCHORS, stat.live);
 	EXPECT_EQ(self->before.bytes, stat.bytes);
-	/* Of the storm's device nothing is left but tombstones. */
+	/* Nothing is left of the storm's device but freed-buffer records. */
 	EXPECT_EQ(0, bt_stat(self->fd, BUFFTRACK_STAT_DEVICE, self->device, 0, &seen));
 	EXPECT_EQ(0, seen.live);
 	EXPECT_EQ(0, seen.bytes);

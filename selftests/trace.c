@@ -239,7 +239,7 @@ TEST_F(trace, alloc_and_free)
 	EXPECT_NUMBER("token", generation);
 	EXPECT_NUMBER("generation", generation);
 	EXPECT_NUMBER("refs", 1);
-	/* A life that ends with views says so. */
+	/* An allocation that ends with views says so. */
 	ASSERT_EVENT("free", 1);
 	EXPECT_NUMBER("token", 0);
 	EXPECT_NUMBER("refs", 0);

@@ -267,7 +267,7 @@ TEST_F_TIMEOUT(unload, with_a_reader, LONG)
 	EXPECT_LE(nr / 2 * 2, *seen);
 }
 
-/* ---- with a tracer, which holds the module -------------------------------- */
+/* ---- with a tracer, which pins the module -------------------------------- */
 
 static unsigned int users(void)
 {

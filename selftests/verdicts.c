@@ -101,7 +101,7 @@ static const char *judge(FIXTURE_DATA(verdict) *self, bool strict, int fd,
 	EXPECT_CALL(BUFFTRACK_IOC_FREE, fd, verdict, refs, generation,	\
 		    info, __VA_ARGS__)
 
-/* A further life of the key; its generation */
+/* The key's next allocation; its generation */
 #define NEW_LIFE(fd, ...) ({						\
 	EXPECT_ALLOC(fd, OK, 1, ANY, __VA_ARGS__);			\
 	self->op.generation;						\
@@ -112,7 +112,7 @@ static const char *judge(FIXTURE_DATA(verdict) *self, bool strict, int fd,
 	EXPECT_STREQ("", bt_stat_diff(self->a, BUFFTRACK_STAT_DEVICE,	\
 		self->device, 0, (struct bufftrack_stat) { __VA_ARGS__ }))
 
-/* How many lives a client holds */
+/* How many allocations a client owns */
 #define HELD(fd) ({							\
 	struct bufftrack_stat __stat;					\
 									\
@@ -321,7 +321,7 @@ TEST_F(verdict, double_free_is_certain_with_a_token)
 		    .prev_generation = one);
 }
 
-/* This client has dropped its hold; another's keeps the life. */
+/* This client already released its reference; another client's keeps the buffer live. */
 TEST_F(verdict, double_free_of_a_client)
 {
 	__u64 generation = NEW_LIFE(self->a);
@@ -339,7 +339,7 @@ TEST_F(verdict, double_free_of_a_client)
 		      .frees = 1,
 		      .verdicts = { V(OK) = 3, V(DOUBLE_FREE) = 2 });
 
-	/* It may hold again. */
+	/* It may take a reference again. */
 	EXPECT_ALLOC(self->a, OK, 2, generation);
 	EXPECT_FREE(self->a, OK, 1, generation, 0);
 	EXPECT_FREE(self->b, OK, 0, generation, 0);
@@ -353,7 +353,7 @@ TEST_F(verdict, double_free_by_one_who_never_held)
 	EXPECT_FREE(self->b, DOUBLE_FREE, 0, generation, 0);
 }
 
-/* Three lives ago is further back than the record goes. */
+/* Three allocations ago is further back than the record goes. */
 TEST_F(verdict, double_free_of_an_older_life)
 {
 	__u64 generation[4];
@@ -425,7 +425,7 @@ TEST_F(verdict, stale_free_of_an_older_life)
 		    .prev_generation = generation[2]);
 }
 
-/* Without a token a late free of the old life looks like the owner's. */
+/* Without a token a late free of the old allocation looks like the owner's. */
 TEST_F(verdict, stale_free_needs_a_token)
 {
 	__u64 one = NEW_LIFE(self->a), two;
@@ -452,7 +452,7 @@ TEST_F(verdict, foreign_free)
 	EXPECT_FREE(self->a, OK, 0, generation, 0);
 }
 
-/* Having held an earlier life is not having held this one. */
+/* Having owned an earlier allocation is not having owned this one. */
 TEST_F(verdict, foreign_free_after_an_earlier_hold)
 {
 	__u64 one = NEW_LIFE(self->b), two;
@@ -532,7 +532,7 @@ TEST_F(verdict, free_after_a_kill)
 	EXPECT_LIFE(.state = STATE(LIVE), .generation = generation, .refs = 2,
 		    .lives = 1, .alloc = { .pid = pid }, .client = client);
 	ASSERT_EQ(0, kill(pid, SIGKILL));
-	/* Not by waitpid(): the hold goes with the process, not with its zombie. */
+	/* Not by waitpid(): the reference goes with the process, not with its zombie. */
 	until = bt_now() + 2000000000ULL;
 	do {
 		ASSERT_EQ(0, bt_stat(self->a, BUFFTRACK_STAT_DEVICE,
@@ -549,7 +549,7 @@ TEST_F(verdict, free_after_a_kill)
 				    V(FREE_AFTER_EXIT) = 1 });
 }
 
-/* The holds of one go, those of the others stay. */
+/* One client's references go, those of the others stay. */
 TEST_F(verdict, leak_beside_other_holders)
 {
 	__u64 generation = NEW_LIFE(self->b);
@@ -617,7 +617,7 @@ TEST_F(verdict, reuse_after_exit)
 		    .prev_generation = one);
 	EXPECT_FREE(self->a, STALE_FREE, 1, two, 0, .token = one);
 	EXPECT_FREE(self->a, OK, 0, two, 0);
-	/* The life that the token names ended by an exit, not by a free. */
+	/* The allocation that the token names ended by an exit, not by a free. */
 	EXPECT_FREE(self->a, FREE_AFTER_EXIT, 0, two, 0, .token = one);
 	EXPECT_FREE(self->a, DOUBLE_FREE, 0, two, PROBABLE);
 }
@@ -696,12 +696,12 @@ TEST_F(verdict, unknown_free_with_history_lost)
 	/* Of any key of the device, though this one never was */
 	EXPECT_FREE(self->a, UNKNOWN_FREE, 0, 0, PROBABLE | LOST,
 		    .buffer = 0x77);
-	/* A key with a record might have had lives before it. */
+	/* A key with a record might have had allocations before it. */
 	EXPECT_FREE(self->a, DOUBLE_FREE, 0, generation[1], PROBABLE,
 		    .buffer = 0x1001);
 	EXPECT_FREE(self->a, DOUBLE_FREE, 0, generation[1], 0,
 		    .buffer = 0x1001, .token = generation[1]);
-	/* This token may have been a forgotten life's of this very key. */
+	/* This token may be that of a forgotten allocation of this very key. */
 	EXPECT_FREE(self->a, DOUBLE_FREE, 0, generation[4], PROBABLE | LOST,
 		    .buffer = 0x1004, .token = generation[0]);
 	EXPECT_FREE(self->a, UNKNOWN_FREE, 0, generation[1], 0,
@@ -770,7 +770,7 @@ TEST_F(verdict, history_oldest_out_first)
 		      .verdicts = { V(OK) = 2 * KEYS });
 }
 
-/* A key that lives again is no tombstone, and ends as the youngest. */
+/* A key that is allocated again is no freed-buffer record, and its next one is the newest. */
 TEST_F(verdict, history_after_a_revival)
 {
 	int i;
@@ -839,7 +839,7 @@ TEST_F(verdict, missed_free_by_another_client)
 		    .prev_generation = one, .client = bt_client_id(self->b),
 		    .flags = BUFFTRACK_F_EXCLUSIVE);
 	EXPECT_FREE(self->b, OK, 0, two, 0);
-	/* What was held of the life that ended is no leak. */
+	/* What was owned of the allocation that ended is no leak. */
 	close(self->c);
 	self->c = -1;
 	EXPECT_DEVICE(.peak_bytes = SIZE, .allocs = 4, .frees = 1, .history = 1,
@@ -1033,7 +1033,7 @@ TEST_F(verdict, view)
 	__u64 generation = NEW_LIFE(self->a);
 
 	EXPECT_ALLOC(self->a, OK, 1, generation, VIEW);
-	/* Of a part of it; by one who holds nothing */
+	/* Of a part of it; by one who owns nothing */
 	EXPECT_ALLOC(self->b, OK, 1, generation, VIEW, .size = 16);
 	EXPECT_EQ(0, HELD(self->b));
 	EXPECT_LIFE(.state = STATE(LIVE), .generation = generation, .refs = 1,
@@ -1042,7 +1042,7 @@ TEST_F(verdict, view)
 	EXPECT_FREE(self->a, OK, 1, generation, 0, VIEW, .token = generation);
 	EXPECT_LIFE(.state = STATE(LIVE), .generation = generation, .refs = 1,
 		    .lives = 1);
-	/* One too many, and of another life: no error, and no change */
+	/* One too many, and of another allocation: no error, and no change */
 	EXPECT_FREE(self->a, OK, 1, generation, 0, VIEW);
 	EXPECT_ALLOC(self->a, OK, 1, generation, VIEW);
 	EXPECT_FREE(self->a, OK, 1, generation, 0, VIEW,
@@ -1064,7 +1064,7 @@ TEST_F(verdict, view_of_a_dead_key)
 	EXPECT_ALLOC(self->b, DANGLING_VIEW, 0, generation, VIEW);
 	EXPECT_DEVICE(.peak_bytes = SIZE, .allocs = 1, .frees = 1, .history = 1,
 		      .verdicts = { V(OK) = 4, V(DANGLING_VIEW) = 2 });
-	/* A new life has none of the old one's views. */
+	/* A new allocation has none of the old one's views. */
 	generation = NEW_LIFE(self->a);
 	EXPECT_ALLOC(self->a, OK, 1, generation, VIEW);
 	EXPECT_FREE(self->a, OK, 1, generation, 0, VIEW);

@@ -15,7 +15,7 @@
 #endif
 
 /*
- * Alice holds buffer 1 (and has buffer 2 freed) on a device; what others see of
+ * Alice owns buffer 1 (and has buffer 2 freed) on a device; what others see of
  * that is looked at by children that become someone else.
  */
 FIXTURE(visibility) {
@@ -179,7 +179,7 @@ TEST_F(visibility, of_a_life_that_both_hold)
 	}
 }
 
-/* His is the life; that a client of root's is the one who holds it is not for him. */
+/* The allocation is his; that a client of root's owns it is not for him to see. */
 TEST_F(visibility, of_a_life_that_another_holds)
 {
 	const __u64 roots = bt_client_id(self->fd);
@@ -204,7 +204,7 @@ TEST_F(visibility, of_a_life_that_another_holds)
 	EXPECT_EQ(roots, self->life.client);
 }
 
-/* A key that was hers, and is now his: of her life there is the time, not who it was. */
+/* A key that was hers and is now his: he sees when her allocation ended, not whose it was. */
 TEST_F(visibility, of_the_life_before)
 {
 	IN_A_CHILD {
@@ -472,7 +472,7 @@ TEST_F(visibility, of_a_file_that_root_opened)
 	}
 }
 
-/* Bob's process reports by a file of alice's: of its life she sees that it is there. */
+/* Bob's process reports by a file of alice's: she sees that its allocation is there. */
 TEST_F(visibility, of_a_process_that_uses_ones_file)
 {
 	struct bufftrack_list list = of_device(self->device);
@@ -500,7 +500,7 @@ TEST_F(visibility, of_a_process_that_uses_ones_file)
 	if (!bob) {
 		if (bt_become(self->bob) || bt_alloc(fd, &op))
 			_exit(1);
-		/* He holds another one of hers, too, by a file of his own. */
+		/* He owns another one of hers, too, by a file of his own. */
 		close(fd);
 		fd = bt_open();
 		if (ALLOC(fd, 1))

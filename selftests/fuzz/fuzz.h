@@ -136,7 +136,7 @@ struct room {
 /* A task's own: no two write to one at once. */
 struct arena {
 	struct room single; /* the struct of a call */
-	struct room array; /* entries, lives, frames */
+	struct room array; /* entries, allocations, frames */
 	struct room stack; /* return addresses */
 	uint8_t *ro; /* what is written to ro_alias, to be read only */
 	uint8_t *ro_alias;

@@ -410,7 +410,7 @@ static void check_device(uint64_t device)
 {
 	struct bufftrack_stat stat = { .scope = BUFFTRACK_STAT_DEVICE, .device = device };
 
-	/* Without tombstones it has gone. */
+	/* Without freed-buffer records it has gone. */
 	if (ask(&stat))
 		return;
 	nothing_live(&stat, "device", device - run.devices);
@@ -444,7 +444,7 @@ static void check_all(void)
 	if (ioctl(watcher, BUFFTRACK_IOC_LIST, &list))
 		run_failed("LIST: %s", strerror(errno));
 	if (list.nr)
-		run_failed("LIST shows a life, when all is closed");
+		run_failed("LIST shows an allocation, when all is closed");
 }
 
 /* ---- a program ------------------------------------------------------------------- */
@@ -515,7 +515,7 @@ void run_program(const struct program *program, struct edges *edges)
 	for (i = 0; i < COVER_TASKS; i++)
 		memset(&all_edges[i], 0, sizeof(all_edges[i]));
 	run.program = program;
-	/* Where tombstones stay, and their devices with them, those are met again. */
+	/* Where freed-buffer records stay, their devices stay, too, and are met again. */
 	if (shrinker < 0)
 		serial %= 64;
 	run.devices = DEVICES_FROM + serial++ * (RUN_DEVICES + 1);
@@ -530,7 +530,7 @@ void run_program(const struct program *program, struct edges *edges)
 	cover_end(COVER_MAIN, KIND_close, main_task.edges);
 	restore_parameters();
 	check_all();
-	/* What is left are tombstones: the next one finds none. */
+	/* Freed-buffer records are left: the next program must find none. */
 	shrink(1UL << 20);
 
 	*edges = all_edges[0];

@@ -201,7 +201,7 @@ static bool device_has_records(const struct model *m, const struct model_device 
 	return false;
 }
 
-/* A device lasts as long as it has clients, buffers or tombstones. */
+/* A device lasts as long as it has clients, buffers or freed-buffer records. */
 static void devices_drop(struct model *m)
 {
 	struct model_device **at = &m->devices;
@@ -341,7 +341,7 @@ static void hold_drop(struct model *m, struct model_record *rec, struct model_ho
 		count_live(m, &hold->client->counts, -1, rec->last.size);
 }
 
-/* ---- tombstones ---------------------------------------------------------- */
+/* ---- freed-buffer records ------------------------------------------------ */
 
 static unsigned int pool_tombstones(const struct model *m, const struct model_record *of)
 {
@@ -392,7 +392,7 @@ static void evict(struct model *m, struct model_record *rec)
 }
 
 /*
- * Where this call ended a life, at most m->history tombstones are kept of that
+ * Where this call ended an allocation, at most m->history freed-buffer records are kept of that
  * pool; the one that ended first goes first.
  */
 static void trim(struct model *m)
@@ -411,7 +411,7 @@ again:
 	devices_drop(m);
 }
 
-/* Whether it may depend on the kernel which tombstone goes next. */
+/* Whether it may depend on the kernel which freed-buffer record goes next. */
 bool model_ambiguous(const struct model *m)
 {
 	const struct model_record *a, *b;
@@ -427,7 +427,7 @@ bool model_ambiguous(const struct model *m)
 	return false;
 }
 
-/* ---- lives --------------------------------------------------------------- */
+/* ---- allocations --------------------------------------------------------- */
 
 static void life_end(struct model *m, struct model_record *rec, uint32_t state, unsigned int stack)
 {
@@ -595,7 +595,7 @@ static int alloc(struct call *call)
 
 enum named { NAMED_LAST, NAMED_PREV, NAMED_OLDER, NAMED_NEVER };
 
-/* Which of the record's lives the caller means */
+/* Which of the record's allocations the caller means */
 static enum named named_life(const struct call *call)
 {
 	const struct model_record *rec = call->rec;

@@ -6,7 +6,7 @@
  * The model is given what a caller gives to the kernel, and fills in what it
  * should get back. It cannot know two things, and learns them from the kernel's
  * answer, within what the rules allow: which block of generations a new record
- * gets, and which of the lives that one call ended (a RESET, a close) counts as
+ * gets, and which of the allocations that one call ended (a RESET, a close) counts as
  * the older.
  */
 #ifndef MODEL_H
@@ -30,62 +30,62 @@
 #define MODEL_STACKS 4
 
 /* What a model may get wrong on purpose, to prove that a comparison would tell */
-#define MODEL_BREAKS(X)                                                 \
-	X(NONE, "nothing")                                              \
-	X(VIEW_REFS, "a VIEW counts a reference")                       \
-	X(VIEW_BELOW_ZERO, "the FREE of a view ignores its token")      \
-	X(VIEW_DANGLING, "a VIEW of what is not live is OK")            \
-	X(EXCLUSIVE, "EXCLUSIVE takes a further reference")             \
-	X(MISSED_STATE, "a MISSED_FREE leaves no previous life")        \
-	X(MISSED_DEAD, "a dead life that was missed is a double free")  \
-	X(SIZE_FIRST, "the life takes the later size")                  \
-	X(SIZE_ALLOC, "an ALLOC of another size is OK")                 \
-	X(SIZE_FREE, "a FREE of another size is OK")                    \
-	X(TAG_FIRST, "the life takes the later tag")                    \
-	X(FLAGS_FIRST, "the life takes the later flags")                \
-	X(SHARED_OWN, "of a SHARED life the oldest hold goes first")    \
-	X(SHARED_OLDEST, "of a SHARED life the newest hold goes first") \
-	X(SHARED_ALL, "any life can be dropped by any client")          \
-	X(FOREIGN, "a foreign free is a double free")                   \
-	X(DROPPED, "a second free of one's own is foreign")             \
-	X(DOUBLE_DROPS, "a double free takes another's reference")      \
-	X(STALE, "a stale free ends the newer life")                    \
-	X(STALE_PREV, "a token of the previous life is an older one")   \
-	X(TOKEN_OLDER, "a token of an older life is unknown")           \
-	X(TOKEN_NEVER, "a token of another key is an older one")        \
-	X(TOKEN_REBASED, "a token of an earlier block is unknown")      \
-	X(EXIT, "a life ends by exit as by a free")                     \
-	X(EXIT_HELD, "an exit ends a life that others hold")            \
-	X(RESET_STATE, "a life ends by reset as by a free")             \
-	X(RESET_PRIVATE, "RESET leaves PRIVATE lives")                  \
-	X(REFUSED, "a refused free is not counted")                     \
-	X(PROBABLE_LIVES, "a key of two lives is certain")              \
-	X(PROBABLE_LOST, "lost history is certain")                     \
-	X(LOST, "an eviction loses no history")                         \
-	X(LOST_TOKEN, "an older life's token says nothing of history")  \
-	X(EVICT_NEWEST, "the newest tombstone goes first")              \
-	X(EVICT_LATE, "one tombstone more is kept")                     \
-	X(EVICT_COUNT, "an eviction is not counted")                    \
-	X(REVIVE, "a key's new life has a new record")                  \
-	X(PRIVATE_KEYS, "PRIVATE clients share their keys")             \
-	X(PRIVATE_GONE, "a PRIVATE client's records stay")              \
-	X(LIMIT, "max_buffers is one more")                             \
-	X(LIMIT_EXCLUSIVE, "EXCLUSIVE meets the limit on its own key")  \
-	X(STRICT, "STRICT changes nothing")                             \
-	X(TRAP, "TRAP changes nothing")                                 \
-	X(PEAK, "the peak follows the bytes down")                      \
-	X(BYTES_CLIENT, "a client's bytes count every reference")       \
-	X(LEAK_COUNT, "a leak counts every reference")                  \
-	X(FREES, "a life that was missed counts as a free")             \
-	X(LABEL, "a label stays when set to nothing")                   \
-	X(DEVICE_GONE, "a device stays when nothing uses it")           \
-	X(CLIENT_BUSY, "PRIVATE may be set at any time")                \
-	X(BATCH_BAD, "BATCH does not count an error as bad")            \
-	X(GENERATION, "a new life keeps the generation")                \
-	X(HOLDER, "LIST names the newest holder")                       \
-	X(VIEWS, "a new life keeps the views")                          \
-	X(STACKS, "a life's end has no stack")                          \
-	X(LIST_CLIENT, "LIST by client knows whoever once held")        \
+#define MODEL_BREAKS(X)                                                        \
+	X(NONE, "nothing")                                                     \
+	X(VIEW_REFS, "a VIEW counts a reference")                              \
+	X(VIEW_BELOW_ZERO, "the FREE of a view ignores its token")             \
+	X(VIEW_DANGLING, "a VIEW of what is not live is OK")                   \
+	X(EXCLUSIVE, "EXCLUSIVE takes a further reference")                    \
+	X(MISSED_STATE, "a MISSED_FREE leaves no previous allocation")         \
+	X(MISSED_DEAD, "a dead allocation that was missed is a double free")   \
+	X(SIZE_FIRST, "the allocation takes the later size")                   \
+	X(SIZE_ALLOC, "an ALLOC of another size is OK")                        \
+	X(SIZE_FREE, "a FREE of another size is OK")                           \
+	X(TAG_FIRST, "the allocation takes the later tag")                     \
+	X(FLAGS_FIRST, "the allocation takes the later flags")                 \
+	X(SHARED_OWN, "of a SHARED buffer the oldest reference goes first")    \
+	X(SHARED_OLDEST, "of a SHARED buffer the newest reference goes first") \
+	X(SHARED_ALL, "any allocation can be dropped by any client")           \
+	X(FOREIGN, "a foreign free is a double free")                          \
+	X(DROPPED, "a second free of one's own is foreign")                    \
+	X(DOUBLE_DROPS, "a double free takes another's reference")             \
+	X(STALE, "a stale free ends the newer allocation")                     \
+	X(STALE_PREV, "a token of the previous allocation is an older one")    \
+	X(TOKEN_OLDER, "a token of an older allocation is unknown")            \
+	X(TOKEN_NEVER, "a token of another key is an older one")               \
+	X(TOKEN_REBASED, "a token of an earlier block is unknown")             \
+	X(EXIT, "an allocation ends by exit as by a free")                     \
+	X(EXIT_HELD, "an exit ends what others own, too")                      \
+	X(RESET_STATE, "an allocation ends by reset as by a free")             \
+	X(RESET_PRIVATE, "RESET leaves PRIVATE lives")                         \
+	X(REFUSED, "a refused free is not counted")                            \
+	X(PROBABLE_LIVES, "a key of two lives is certain")                     \
+	X(PROBABLE_LOST, "lost history is certain")                            \
+	X(LOST, "an eviction loses no history")                                \
+	X(LOST_TOKEN, "an older allocation's token says nothing of history")   \
+	X(EVICT_NEWEST, "the newest freed record goes first")                  \
+	X(EVICT_LATE, "one freed record more is kept")                         \
+	X(EVICT_COUNT, "an eviction is not counted")                           \
+	X(REVIVE, "a key's new allocation has a new record")                   \
+	X(PRIVATE_KEYS, "PRIVATE clients share their keys")                    \
+	X(PRIVATE_GONE, "a PRIVATE client's records stay")                     \
+	X(LIMIT, "max_buffers is one more")                                    \
+	X(LIMIT_EXCLUSIVE, "EXCLUSIVE meets the limit on its own key")         \
+	X(STRICT, "STRICT changes nothing")                                    \
+	X(TRAP, "TRAP changes nothing")                                        \
+	X(PEAK, "the peak follows the bytes down")                             \
+	X(BYTES_CLIENT, "a client's bytes count every reference")              \
+	X(LEAK_COUNT, "a leak counts every reference")                         \
+	X(FREES, "an allocation that was missed counts as a free")             \
+	X(LABEL, "a label stays when set to nothing")                          \
+	X(DEVICE_GONE, "a device stays when nothing uses it")                  \
+	X(CLIENT_BUSY, "PRIVATE may be set at any time")                       \
+	X(BATCH_BAD, "BATCH does not count an error as bad")                   \
+	X(GENERATION, "a new allocation keeps the generation")                 \
+	X(HOLDER, "LIST names the newest holder")                              \
+	X(VIEWS, "a new allocation keeps the views")                           \
+	X(STACKS, "an allocation's end has no stack")                          \
+	X(LIST_CLIENT, "LIST by client knows whoever once held")               \
 	X(FAILED, "a refused ALLOC is not counted")
 
 #define X(name, words) MODEL_BREAK_##name,
@@ -129,7 +129,7 @@ struct model_record {
 	struct model_space *space;
 	struct model_client *owner; /* of a PRIVATE key, else NULL */
 	uint64_t buffer;
-	uint64_t first; /* its first life's generation */
+	uint64_t first; /* its first allocation's generation */
 	uint32_t lives;
 	uint32_t frees;
 	uint32_t refused;
@@ -137,7 +137,7 @@ struct model_record {
 	struct model_life last; /* the live one, else the last one */
 	struct model_life prev;
 	unsigned int nr_holds;
-	struct model_hold holds[MODEL_HOLDERS]; /* by the first hold */
+	struct model_hold holds[MODEL_HOLDERS]; /* by the first reference */
 };
 
 struct model_space {
@@ -192,7 +192,7 @@ struct model {
 	const uint64_t *stacks[MODEL_STACKS];
 	unsigned int depths[MODEL_STACKS];
 	/*
-	 * Which of @nr lives that ended in one call was evicted: an index. NULL:
+	 * Which of @nr allocations that ended in one call was evicted: an index. NULL:
 	 * the last.
 	 */
 	unsigned int (*choose)(void *arg, struct model_record *const *among, unsigned int nr);
@@ -232,7 +232,7 @@ int model_verdict_errno(uint32_t verdict);
 enum step_kind {
 	STEP_ALLOC,
 	STEP_FREE,
-	STEP_CHURN, /* many lives of one key */
+	STEP_CHURN, /* many allocations of one key */
 	STEP_RESET,
 	STEP_LABEL,
 	STEP_CLIENT,

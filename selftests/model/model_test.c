@@ -415,7 +415,7 @@ static bool client_open(struct run *r, unsigned int slot)
 
 /*
  * A device that nothing uses any more goes, but not at once: RESET tells when,
- * and changes nothing where there are no lives.
+ * and changes nothing where there are no allocations.
  */
 static void wait_until_gone(struct run *r, unsigned int device)
 {
@@ -1131,7 +1131,7 @@ static unsigned int do_batch(struct run *r, unsigned int at)
 	return nr;
 }
 
-/* Many lives of one key, to use up its generations. */
+/* Many allocations of one key, to use up its generations. */
 static void do_churn(struct run *r, const struct step *step)
 {
 	bool missed = step->flags & BUFFTRACK_F_EXCLUSIVE;
@@ -1139,7 +1139,7 @@ static void do_churn(struct run *r, const struct step *step)
 	unsigned int left = step->arg % 1400 + 1;
 	unsigned int i, nr;
 
-	/* Which tombstone goes must not depend on what is later in a batch. */
+	/* Which freed-buffer record goes must not depend on what is later in a batch. */
 	if (model_ambiguous(&r->m))
 		return;
 	while (left && !r->failed) {
@@ -1709,7 +1709,7 @@ static void run_begin(struct run *r)
 		run_baseline(r);
 }
 
-/* A life more on each device, when no history is kept: all tombstones go. */
+/* One more allocation on each device, with history off: all freed-buffer records go. */
 static void run_forget(struct run *r)
 {
 	struct step step = { .client = 0 };

@@ -108,7 +108,7 @@ wait "${watchers[@]}"
 	check "who allocated" have "$tmp/all" '.allocated | select(.)' $who
 	check "events of no buffer" have "$tmp/all" 'select(.buffer | not)' event offender lost
 	bufftrack list --json --all >"$tmp/list"
-	check "a life" have "$tmp/list" . device space buffer size generation refs views tag state age \
+	check "an allocation" have "$tmp/list" . device space buffer size generation refs views tag state age \
 		client pid comm
 	bufftrack status --json >"$tmp/status"
 	check "status" have "$tmp/status" . loaded parameters $counters $verdicts devices clients
@@ -137,7 +137,7 @@ check "watch --device: nothing else" json "$tmp/of_device" 'map(.device) | uniqu
 check "watch --pid: nothing else" json "$tmp/of_pid" 'map(.offender.pid) | unique' "[$one]"
 check "watch --pid: of two devices" json "$tmp/of_pid" 'map(.device // empty) | unique' '["0x90","0x91"]'
 client=$(jq '.clients[] | select(.name == "runtime") | .client' "$tmp/status")
-check "a life's tag, views and client" json "$tmp/list" 'map(select(.buffer == "0x1000")) |
+check "an allocation's tag, views and client" json "$tmp/list" 'map(select(.buffer == "0x1000")) |
 	map([.tag, .views, .refs, .client, .pid, .state])' "[[\"0xabc\",1,2,$client,$holder,\"live\"]]"
 check "the states" json "$tmp/list" 'map(select(.device == "0x90" or .device == "0x91") | [.buffer, .state]) |
 	sort | map(.[1])' '["live","freed","live","exited","reset","freed"]'
@@ -155,7 +155,7 @@ check "list --sort size" list '["0x1000","0x2000","0x4000","0x3000"]' --all --de
 check "list --sort buffer --reverse" list '["0x4000","0x3000","0x2000","0x1000"]' --all --device 0x90 \
 	--sort buffer --reverse
 check "list --limit" list '["0x1000"]' --device 0x90 --sort refs --limit 1
-# It takes part in the registry: from here on the lives are others.
+# It takes part in the registry: from here on the allocations are others.
 bufftrack replay --json "$tmp/all" >"$tmp/replay"
 # shellcheck disable=SC2086
 check "replay" have "$tmp/replay" . allocs frees released live ${verdicts/leak/} balanced leaked \

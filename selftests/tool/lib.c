@@ -366,7 +366,7 @@ TEST_F(lib, verdicts)
 	EXPECT_EQ(0, self->answer.info);
 	EXPECT_EQ(0, self->answer.error);
 
-	/* The address again: the token knows the old life from the new. */
+	/* The address again: the token tells the old allocation from the new. */
 	old = buffer;
 	QUIETLY(0, ALLOC(&buffer));
 	VERDICT(OK);
@@ -947,7 +947,7 @@ FIXTURE_TEARDOWN(stacks)
 	close(self->fd);
 }
 
-/* Reads a stack of @buffer's life: of its alloc, or of its end. */
+/* Reads a stack of @buffer's allocation: of its ALLOC, or of its end. */
 static int read_frames(FIXTURE_DATA(stacks) *self, __u64 buffer, bool end)
 {
 	struct bufftrack_stack stack = {

@@ -32,7 +32,7 @@ exits()	# STATUS OPTION... -- COMMAND...
 	same "$wanted" $status || { cat "$tmp/err" "$tmp/report"; return 1; }
 }
 
-# The first object of the report of which EXPRESSION holds
+# The first object of the report for which EXPRESSION is true
 json()	# FILE EXPRESSION WANTED
 {
 	same "$3" "$(jq -cs "$2" "$1")" || { cat "$1"; return 1; }
