@@ -30,6 +30,10 @@ static const struct row rows[] = {
 	{ "exit_evict", measure_exit, ROW_EVICT },
 	{ "lib_alloc_free", measure_library },
 	{ "lib_alloc_free_stack16", measure_library, ROW_STACK },
+	{ "unwind_bufftrack16", measure_unwind },
+	{ "unwind_libunwind16", measure_unwind, ROW_LIBUNWIND },
+	{ "unwind_libgcc16", measure_unwind, ROW_LIBGCC },
+	{ "unwind_backtrace16", measure_unwind, ROW_BACKTRACE },
 	{ "socket_server", measure_socket },
 	{ "socket_server_logged", measure_socket, ROW_LOGGED },
 	{ "socket_server_answered", measure_socket, ROW_ANSWERED },
@@ -46,7 +50,7 @@ static void usage(void)
 	printf("Usage: bench --list\n"
 	       "       bench ROW...\n"
 	       "Measures each ROW and prints it as JSON: insn_per_op is what one ALLOC or one\n"
-	       "FREE takes (exit_hold: one hold), in nanoseconds of the clock. That is in\n"
+	       "FREE takes (exit_hold: one hold; unwind_*: one stack), in nanoseconds of the clock. That is in\n"
 	       "instructions with selftests/vm/run --icount, which selftests/bench/run uses.\n");
 }
 

@@ -33,6 +33,10 @@ struct row {
 #define ROW_ANSWERED (1U << 7)
 /* measure_opencl() */
 #define ROW_HOST (1U << 8)
+/* measure_unwind(): without any of them, by libbufftrack */
+#define ROW_LIBGCC (1U << 9)
+#define ROW_LIBUNWIND (1U << 10)
+#define ROW_BACKTRACE (1U << 11)
 
 /* clock.c */
 uint64_t now(void);
@@ -54,5 +58,6 @@ bool measure_socket(const struct row *row, struct sample *sample);
 bool measure_uprobe(const struct row *row, struct sample *sample);
 bool measure_user_events(const struct row *row, struct sample *sample);
 bool measure_opencl(const struct row *row, struct sample *sample);
+bool measure_unwind(const struct row *row, struct sample *sample);
 
 #endif /* BENCH_H */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib.h"
@@ -14,9 +15,12 @@
 
 #define DEVICE "/dev/bufftrack"
 
-/* What bufftrack_default() has where there is nothing to open. */
-static struct bufftrack no_default;
+/* Milliseconds after which bufftrack_default() tries again where there was nothing to open */
+#define DEFAULT_AGAIN 1000
+#define NEVER UINT64_MAX
+
 static struct bufftrack *the_default; /* atomic */
+static uint64_t default_due; /* when to try again; 0: it was never tried; atomic */
 
 /* Returns 0 or a negative errno, and leaves errno as it was. */
 int bufftrack_ioctl(int fd, unsigned long command, void *arg)
@@ -168,15 +172,61 @@ static int open_client(struct bufftrack **opened, const char *name, unsigned int
 	return 0;
 }
 
+static void say_not_open(int err)
+{
+	if (asked_for("BUFFTRACK_DEBUG", "1"))
+		bufftrack_say("nothing is reported: " DEVICE ": %s", strerror(-err));
+}
+
 EXPORT struct bufftrack *bufftrack_open(const char *name, unsigned int flags)
 {
 	struct bufftrack *bt = NULL;
 	int saved = errno;
 	int err = open_client(&bt, name, flags);
 
-	if (err && asked_for("BUFFTRACK_DEBUG", "1"))
-		bufftrack_say("nothing is reported: " DEVICE ": %s", strerror(-err));
+	if (err)
+		say_not_open(err);
 	errno = err ? -err : saved;
+	return bt;
+}
+
+/*
+ * Whether bufftrack_default() is to try once more: at once where it never did, then once a
+ * second. The coarse clock is read without a system call.
+ */
+static bool is_due(uint64_t *now)
+{
+	uint64_t due = __atomic_load_n(&default_due, __ATOMIC_RELAXED);
+	struct timespec time;
+
+	if (due == NEVER)
+		return false;
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
+	*now = (uint64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
+	if (!due)
+		return true;
+	return *now >= due &&
+	       __atomic_compare_exchange_n(&default_due, &due, *now + DEFAULT_AGAIN, false,
+					   __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
+static struct bufftrack *open_default(uint64_t now)
+{
+	struct bufftrack *mine = NULL, *bt = NULL;
+	int err = open_client(&mine, program_invocation_short_name, 0);
+
+	if (err) {
+		/* Said once, however often it is tried again. */
+		if (!__atomic_exchange_n(&default_due,
+					 err == -ECANCELED ? NEVER : now + DEFAULT_AGAIN,
+					 __ATOMIC_RELAXED))
+			say_not_open(err);
+		return __atomic_load_n(&the_default, __ATOMIC_ACQUIRE);
+	}
+	if (__atomic_compare_exchange_n(&the_default, &bt, mine, false, __ATOMIC_ACQ_REL,
+					__ATOMIC_ACQUIRE))
+		return mine;
+	bufftrack_close(mine);
 	return bt;
 }
 
@@ -187,21 +237,15 @@ EXPORT struct bufftrack *bufftrack_open(const char *name, unsigned int flags)
 EXPORT struct bufftrack *bufftrack_default(void)
 {
 	struct bufftrack *bt = __atomic_load_n(&the_default, __ATOMIC_ACQUIRE);
-	struct bufftrack *mine;
 	int saved = errno;
+	uint64_t now;
 
-	if (!bt) {
-		mine = bufftrack_open(program_invocation_short_name, 0);
-		if (!mine)
-			mine = &no_default;
-		if (__atomic_compare_exchange_n(&the_default, &bt, mine, false, __ATOMIC_ACQ_REL,
-						__ATOMIC_ACQUIRE))
-			bt = mine;
-		else if (mine != &no_default)
-			bufftrack_close(mine);
-		errno = saved;
-	}
-	return bt == &no_default ? NULL : bt;
+	if (__builtin_expect(bt != NULL, 1))
+		return bt;
+	if (is_due(&now))
+		bt = open_default(now);
+	errno = saved;
+	return bt;
 }
 
 /* Whether the descriptor is still the client's: hosts close what they do not know. */

@@ -2,6 +2,7 @@
 /* The reports: allocs and frees, one by one or many at once. */
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <linux/bufftrack_verdicts.h>
 #include <string.h>
 
@@ -10,6 +11,8 @@
 
 /* Entries that go to the kernel at once; they lie on the caller's stack. */
 #define CHUNK 64U
+/* The same on a signal's own stack, which may be small */
+#define SMALL_CHUNK 8U
 
 static const char *const verdict_names[] = {
 #define ROW(_verdict, _name, _words, _errno, _of) [BUFFTRACK_##_verdict] = _words,
@@ -191,16 +194,23 @@ static bool writes_token(const struct bufftrack_entry *entries, unsigned int nr,
 	return false;
 }
 
+/* Room for a chunk's operations, and for each one's place among the entries */
+struct room {
+	struct bufftrack_op *ops;
+	unsigned char *place;
+	unsigned int nr;
+};
+
 /*
  * One chunk: the first *@nr entries, or fewer where a free needs the token of an
  * alloc among them; *@nr says how many. Returns 0, or the negative errno that
  * ended it.
  */
 static int submit_chunk(const struct bufftrack *bt, struct bufftrack_entry *entries,
-			unsigned int *nr, const uint64_t *frames, unsigned int depth)
+			unsigned int *nr, const uint64_t *frames, unsigned int depth,
+			const struct room *room)
 {
-	struct bufftrack_op ops[CHUNK];
-	unsigned char place[CHUNK]; /* each op's entry */
+	struct bufftrack_op *ops = room->ops;
 	struct bufftrack_batch batch = {
 		.entries = (uintptr_t)ops,
 		.entry_size = sizeof(ops[0]),
@@ -222,7 +232,7 @@ static int submit_chunk(const struct bufftrack *bt, struct bufftrack_entry *entr
 		ops[batch.nr].op = entries[i].op;
 		ops[batch.nr].stack = (uintptr_t)frames;
 		ops[batch.nr].stack_depth = depth;
-		place[batch.nr++] = i;
+		room->place[batch.nr++] = i;
 	}
 	*nr = i;
 	if (!batch.nr)
@@ -231,7 +241,7 @@ static int submit_chunk(const struct bufftrack *bt, struct bufftrack_entry *entr
 	for (i = 0; i < batch.nr; i++) {
 		bool done = i < batch.done;
 
-		give_entry(&entries[place[i]], &ops[i], done ? ops[i].error : err);
+		give_entry(&entries[room->place[i]], &ops[i], done ? ops[i].error : err);
 		if (__builtin_expect(bt->debug, 0) && done &&
 		    (ops[i].error || ops[i].verdict != BUFFTRACK_OK))
 			say_bad(&ops[i], ops[i].op, ops[i].error);
@@ -261,10 +271,10 @@ static bool is_bad(const struct bufftrack_entry *entry)
 	return entry->answer.verdict != BUFFTRACK_OK || entry->answer.error;
 }
 
-static int submit(const struct bufftrack *bt, struct bufftrack_entry *entries, size_t nr,
-		  const uint64_t *frames, unsigned int depth)
+static int submit_in(const struct bufftrack *bt, struct bufftrack_entry *entries, size_t nr,
+		     const uint64_t *frames, unsigned int depth, const struct room *room)
 {
-	unsigned int chunk = bt->max_batch < CHUNK ? bt->max_batch : CHUNK;
+	unsigned int chunk = bt->max_batch < room->nr ? bt->max_batch : room->nr;
 	unsigned int step, i;
 	int bad = 0, err = 0;
 
@@ -274,7 +284,7 @@ static int submit(const struct bufftrack *bt, struct bufftrack_entry *entries, s
 		step = 1;
 		if (chunk) {
 			step = nr < chunk ? nr : chunk;
-			err = submit_chunk(bt, entries, &step, frames, depth);
+			err = submit_chunk(bt, entries, &step, frames, depth, room);
 		} else {
 			submit_single(bt, entries, frames, depth);
 		}
@@ -285,6 +295,43 @@ static int submit(const struct bufftrack *bt, struct bufftrack_entry *entries, s
 	for (; nr; entries++, nr--)
 		refuse(&entries->answer, err);
 	return err ? err : bad;
+}
+
+static __attribute__((noinline)) int submit_large(const struct bufftrack *bt,
+						  struct bufftrack_entry *entries, size_t nr,
+						  const uint64_t *frames, unsigned int depth)
+{
+	struct bufftrack_op ops[CHUNK];
+	unsigned char place[CHUNK];
+	const struct room room = { ops, place, CHUNK };
+
+	return submit_in(bt, entries, nr, frames, depth, &room);
+}
+
+static __attribute__((noinline)) int submit_small(const struct bufftrack *bt,
+						  struct bufftrack_entry *entries, size_t nr,
+						  const uint64_t *frames, unsigned int depth)
+{
+	struct bufftrack_op ops[SMALL_CHUNK];
+	unsigned char place[SMALL_CHUNK];
+	const struct room room = { ops, place, SMALL_CHUNK };
+
+	return submit_in(bt, entries, nr, frames, depth, &room);
+}
+
+static bool on_signal_stack(void)
+{
+	stack_t stack;
+
+	return !sigaltstack(NULL, &stack) && stack.ss_flags & SS_ONSTACK;
+}
+
+static int submit(const struct bufftrack *bt, struct bufftrack_entry *entries, size_t nr,
+		  const uint64_t *frames, unsigned int depth)
+{
+	if (nr <= SMALL_CHUNK || on_signal_stack())
+		return submit_small(bt, entries, nr, frames, depth);
+	return submit_large(bt, entries, nr, frames, depth);
 }
 
 static __attribute__((noinline)) int submit_with_stack(const struct bufftrack *bt,

@@ -40,10 +40,6 @@ static struct functions functions = {
 	.get_register = _Unwind_GetGR,
 };
 
-/* Not in a program that is linked statically, whose functions are those that it was linked to */
-extern __typeof__(dlopen) dlopen __attribute__((weak));
-extern __typeof__(dlsym) dlsym __attribute__((weak));
-
 static void find(void *handle, const char *name, void *function)
 {
 	void *found = dlsym(handle, name);
@@ -52,15 +48,25 @@ static void find(void *handle, const char *name, void *function)
 		__atomic_store_n((void **)function, found, __ATOMIC_RELAXED);
 }
 
+/*
+ * dlopen() itself is looked up, too: where it is named the linker warns of it in every program
+ * that is linked statically. In such a one it is not found, and nothing is to be done.
+ */
 void bufftrack_unwind_init(void)
 {
 	static bool done; /* atomic; two threads may do it at once */
-	void *handle;
+	__typeof__(dlopen) *open;
+	void *handle = NULL;
 
 	if (__atomic_load_n(&done, __ATOMIC_ACQUIRE))
 		return;
-	/* It is there: this library needs it. Kept open, since its functions are kept. */
-	handle = dlopen && dlsym ? dlopen("libgcc_s.so.1", RTLD_LAZY | RTLD_NOLOAD) : NULL;
+	open = (__typeof__(open))dlsym(RTLD_DEFAULT, "dlopen");
+	/*
+	 * As glibc's backtrace() does. Mostly it is loaded already, but not where libunwind had
+	 * all that was needed of it. It stays open: its functions are kept.
+	 */
+	if (open)
+		handle = open("libgcc_s.so.1", RTLD_LAZY);
 	if (handle) {
 		find(handle, "_Unwind_Backtrace", &functions.backtrace);
 		find(handle, "_Unwind_GetIPInfo", &functions.get_ip);

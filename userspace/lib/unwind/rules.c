@@ -213,7 +213,8 @@ static bool returns_from_signal(uintptr_t address)
 
 static uint64_t read_rule(const struct dl_find_object *object, uintptr_t address, uintptr_t pc)
 {
-	uint64_t rule = RULE_NO_TABLE;
+	/* A static program has its tables registered with libgcc instead. */
+	uint64_t rule = RULE_OTHER;
 
 	if (object->dlfo_eh_frame)
 		rule = bufftrack_eh_frame_rule(object->dlfo_eh_frame, pc);
