@@ -24,10 +24,13 @@
  * - Any thread may call anything with any handle at any time, but for
  *   bufftrack_close() and bufftrack_reopen(). The library has no locks: a child
  *   of fork() can always call it. bufftrack_alloc(), bufftrack_free() and
- *   bufftrack_submit() may also be called by a signal handler. That they collect
- *   stacks, in either, needs glibc 2.35 and libgcc of gcc 13, or later; or of
- *   gcc 12 where no code is registered with it at run time (__register_frame():
- *   by LLVM's JIT), which it looks up under a lock.
+ *   bufftrack_submit() may also be called by a signal handler. Stacks are
+ *   collected without locks and allocations, too, but for those that are left to
+ *   libgcc: a signal handler's, those with code that was made at run time, and
+ *   all of them on other machines than x86-64. That these are safe in a handler or
+ *   a child of fork() needs glibc 2.35 and libgcc of gcc 13, or later; or of gcc 12
+ *   where no code is registered with it at run time (__register_frame(): by LLVM's
+ *   JIT), which it looks up under a lock.
  * - A child of fork() shares the open file, and by that the client: it may free
  *   what its parent allocated, and nothing leaks before both are gone. One that
  *   wants to be a client of its own calls bufftrack_reopen(). exec() closes it.
@@ -134,7 +137,9 @@ struct bufftrack *bufftrack_open(const char *name, unsigned int flags);
  *
  * Its client has the program's name and no flags. It belongs to the library and
  * lasts as long as the process; bufftrack_close() leaves it open. Where it could
- * not be opened it is NULL from then on. errno is never changed.
+ * not be opened it is NULL, and a later call tries again: once a second at most, by
+ * open(); the other calls make no system call. BUFFTRACK=off is for good. errno is
+ * never changed.
  *
  * Return: the handle, or NULL.
  */
@@ -209,7 +214,8 @@ int bufftrack_free(struct bufftrack *bt, const struct bufftrack_buffer *buffer,
  * One system call for 64 entries, for fewer where a free needs the token of an alloc
  * among them, or for one each where the kernel has no BATCH. An entry that is wrong
  * fails by itself and the rest go on. With stacks, all entries have that of this call.
- * Takes 8 KiB of the caller's stack.
+ * Takes 8 KiB of the caller's stack; on a signal's own stack (SA_ONSTACK) 1 KiB, and
+ * makes one system call for 8 entries there. Collecting a stack takes some KiB more.
  *
  * Return: how many entries have a bad verdict or an error, 0 where all is well;
  * or a negative errno where it could not go on: the entries that were not
