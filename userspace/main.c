@@ -39,7 +39,8 @@ static void print_help(FILE *out)
 	      "  bufftrack report trace.dat     report what trace-cmd or perf recorded\n"
 	      "  bufftrack replay server.log    check a recorded log\n"
 	      "\n"
-	      "Exit codes: 0 done, 1 it failed (the message says why), 2 misused.\n",
+	      "Exit codes: 0 done, 1 it failed (the message says why), 2 misused,\n"
+	      "3 bad verdicts. run has those of the command, and 125 where it failed.\n",
 	      out);
 }
 

@@ -32,6 +32,19 @@ exits()	# STATUS OPTION... -- COMMAND...
 	same "$wanted" $status || { cat "$tmp/err" "$tmp/report"; return 1; }
 }
 
+# The summary as text says so
+said_of()	# PATTERN OPTION... -- COMMAND... [NAME=VALUE]
+{
+	local wanted=$1 last=${*: -1} setting=()
+	shift
+	if [[ $last == *=* ]]; then
+		setting=("$last")
+		set -- "${@:1:$#-1}"
+	fi
+	"${under[@]}" env "${setting[@]}" bufftrack run --output "$tmp/report" "$@" >"$tmp/out" 2>"$tmp/err"
+	matches "$wanted" "$(<"$tmp/report")"
+}
+
 # The first object of the report for which EXPRESSION is true
 json()	# FILE EXPRESSION WANTED
 {
@@ -199,7 +212,7 @@ objcopy --strip-all "$tmp/apart/victim"
 build_id=$(readelf -n "$victim" | awk '/Build ID/ { print $3 }')
 unset DEBUGINFOD_URLS BUFFTRACK_STACK BUFFTRACK_TRAP
 
-begin 53
+begin 85
 check "a double free exits with 3" exits 3 --json -- victim double
 check "three stacks, by function and line" three_stacks "$tmp/report"
 check "the module, its build id, the file" same '["victim","'"$build_id"'",true]' "$(frame "$tmp/report" \
@@ -244,10 +257,14 @@ check "a signal is 128 and its number" exits 143 -- victim kill 15
 check "--error-exitcode" exits 42 --error-exitcode 42 -- victim double
 check "--error-exitcode 0" exits 5 --error-exitcode 0 -- victim double exit 5
 check "a child's double free counts" exits 3 -- victim child double
-check "an unknown free does not" exits 0 --json -- victim unknown
+check "an unknown free does, of a client that was seen from its first call on" exits 3 --json -- \
+	victim unknown
+check "and is told" json "$tmp/report" '[.[] | .event, .unknown_free, .bad_frees]' \
+	'["unknown_free",null,null,"summary",1,1]'
+check "--no-unknown: it does not" exits 0 --json --no-unknown -- victim unknown
 check "but is told" json "$tmp/report" '[.[] | .event, .unknown_free, .bad_frees]' \
 	'["unknown_free",null,null,"summary",1,0]'
-check "--unknown: it does" exits 3 --unknown -- victim unknown
+check "--no-unknown: and that is said" said_of "not counted: --no-unknown" --no-unknown -- victim unknown
 check "a leak does not" exits 0 --json -- victim child leak
 check "but is counted" json "$tmp/report" '[.[] | .event, .leak, .leaked_bytes]' '["summary",1,8192]'
 check "--leak-check=full: it does" exits 3 --json --leak-check=full -- victim leak
@@ -259,6 +276,51 @@ if ldconfig -p | grep -q 'libdebuginfod\.so\.1 '; then
 else
 	ktap_test_skip "a signal when the command is over: it ends: no libdebuginfod"
 fi
+echo 1 >/sys/module/bufftrack/parameters/history
+btctl bury 81 3 >/dev/null
+check "an unknown free does not where history was lost" exits 0 --json -- victim unknown
+check "but is told, too" json "$tmp/report" '[.[] | .event, .unknown_free, .bad_frees]' \
+	'["unknown_free",null,null,"summary",1,0]'
+check "and the summary says how to count it" said_of "1 may be of older buffers" -- victim unknown
+check "--unknown: it does" exits 3 --unknown -- victim unknown
+check "--unknown and --no-unknown: misused" exits 2 --unknown --no-unknown -- victim unknown
+
+check "nothing was tracked: the summary says so" said_of "nothing was tracked.*libbufftrack" -- true
+check "nothing was tracked: as the command does" exits 0 --json -- true
+check "nothing was tracked: in JSON, too" json "$tmp/report" 'last | [.clients, .complete,
+	(.not_tracked | test("libbufftrack"))]' '[0,true,true]'
+check "BUFFTRACK=off: that is the reason" said_of "BUFFTRACK=off is set" -- true BUFFTRACK=off
+check "--require-client: it fails" exits 125 --require-client -- true
+check "--require-client: even with --error-exitcode 0" exits 125 --require-client -e 0 -- true
+check "--require-client: fine where there was a client" exits 0 --json --require-client -- btctl wait
+check "a client is counted" json "$tmp/report" 'last | [.clients, .not_tracked]' '[1,null]'
+check "all was seen, but the command failed: as it does" exits 7 --require-client -- sh -c "exit 7"
+
+# Who calls sudo has SUDO_UID; its environment is that of the process sudo.
+nobody_is=$(id -u nobody)
+under=(env SUDO_UID="$nobody_is" SUDO_USER=nobody)
+# shellcheck disable=SC2016
+check "sudo: the command runs as who called it" exits 0 -- sh -c 'echo $(id -u) $(id -G) $USER ${SUDO_UID-}'
+check "sudo: with its groups and its name" same "$nobody_is $(id -G nobody) nobody" "$(<"$tmp/out")"
+check "sudo: that it may not open the device is said" said_of "may not open /dev/bufftrack.*group" -- true
+check "--as-root: as root" exits 0 --as-root -- id -u
+check "--as-root: it did" same 0 "$(<"$tmp/out")"
+under=()
+check "--user: the command runs as that user" exits 0 --user nobody -- id -u
+check "--user: it did" same "$nobody_is" "$(<"$tmp/out")"
+check "--user: there is none of that name" exits 125 --user no-such-user -- id -u
+check "--user: that is said" matches "no user no-such-user" "$(<"$tmp/err")"
+check "--user and --as-root: misused" exits 2 --user nobody --as-root -- id -u
+cp "$(type -P bash)" "$tmp/sudo"
+# shellcheck disable=SC2016
+under=(env -i PATH="$PATH" THEIRS=theirs HOME=/theirs "$tmp/sudo" -c 'unset THEIRS
+	export SUDO_UID=$0 OURS=ours BUFFTRACK_STACK=8 HOME=/root; "$@"; exit' "$nobody_is")
+# shellcheck disable=SC2016
+check "sudo: with the environment of who called it" exits 0 -- \
+	sh -c 'echo $THEIRS $HOME $OURS $BUFFTRACK_STACK'
+check "sudo: all of it" same "theirs /theirs ours 8" "$(<"$tmp/out")"
+under=()
+
 mkfifo "$tmp/hold"
 btctl alloc 82 1 0x100 4096 wait <"$tmp/hold" >"$tmp/held" &
 exec 7>"$tmp/hold"
@@ -293,7 +355,7 @@ run -- grep SigIgn /proc/self/status
 check "SIGCHLD ignored: so it is in the command" same \
 	"$("${under[@]}" grep SigIgn /proc/self/status)" "$(<"$tmp/out")"
 under=(unshare --pid --fork)
-check "another pid namespace: an error" exits 1 -- echo ran
+check "another pid namespace: an error" exits 125 -- echo ran
 check "another pid namespace: nothing is run" same "" "$(<"$tmp/out")"
 check "another pid namespace: says what to do" matches "pid=host" "$(<"$tmp/err")"
 export tmp
@@ -304,9 +366,16 @@ check "and says so" matches "unloaded.*loaded again" "$(<"$tmp/err")"
 check "unloaded by the end: as the command does" exits 4 -- sh -c "bufftrack unload; exit 4"
 check "and says so in the summary" matches "unloaded" "$(<"$tmp/report")"
 load
+check "unloaded by the end, else fine: not seen whole, so it fails" exits 125 -- sh -c "bufftrack unload"
+load
+check "--allow-loss: as the command does" exits 0 --json --allow-loss -- sh -c "bufftrack unload"
+check "--allow-loss: that is still said" json "$tmp/report" 'last | [.unloaded, .complete]' '[true,false]'
+load
+check "--error-exitcode 0: as the command does" exits 0 -e 0 -- sh -c "bufftrack unload"
+load
 check "no trace instance is left" same 0 \
 	"$(find $tracing/instances -mindepth 1 -maxdepth 1 | wc -l)"
 unload
-check "not loaded: says how to" matches "bufftrack load.*=1" \
+check "not loaded: says how to" matches "bufftrack load.*=125" \
 	"$(bufftrack run -- true 2>&1; echo "=$?")"
 ktap_finished

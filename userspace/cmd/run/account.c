@@ -69,6 +69,18 @@ static void follow_fork(struct run *run, const struct event *event)
 		numbers_remove(&run->tasks, event->child);
 }
 
+/*
+ * An unknown free for which no record can be missing: the client was seen from its first
+ * call on, and no freed-buffer record of the device was evicted.
+ */
+static bool is_proven_unknown(const struct run *run, const struct event *event)
+{
+	const uint32_t doubts = BUFFTRACK_INFO_HISTORY_LOST | BUFFTRACK_INFO_PROBABLE;
+
+	return event->verdict == BUFFTRACK_UNKNOWN_FREE && !(event->info & doubts) &&
+	       numbers_have(&run->clients, event->client);
+}
+
 void run_account(struct run *run, const struct event *event, bool ours)
 {
 	switch (event->kind) {
@@ -76,8 +88,10 @@ void run_account(struct run *run, const struct event *event, bool ours)
 		follow_fork(run, event);
 		break;
 	case EVENT_CLIENT_OPEN:
-		if (ours)
+		if (ours) {
 			numbers_add(&run->clients, event->client);
+			run->nr_clients++;
+		}
 		break;
 	case EVENT_CLIENT_CLOSE:
 		numbers_remove(&run->clients, event->client);
@@ -109,23 +123,33 @@ void run_account(struct run *run, const struct event *event, bool ours)
 	case EVENT_BAD:
 		if (ours)
 			run->verdicts[event->verdict]++;
+		if (ours && is_proven_unknown(run, event))
+			run->proven_unknown++;
 		if (event->verdict == BUFFTRACK_MISSED_FREE)
 			lives_end(&run->lives, event->life.generation);
 		break;
 	}
 }
 
+/* The unknown frees that count as bad frees. */
+uint64_t run_failing_unknown(const struct run *run)
+{
+	if (run->no_unknown)
+		return 0;
+	return run->unknown ? run->verdicts[BUFFTRACK_UNKNOWN_FREE] : run->proven_unknown;
+}
+
 /*
- * The verdicts that make run fail, leaks apart: all bad ones, but those that may be of a
- * buffer from before the tracking. Of bad frees alone: counters_bad_frees().
+ * The verdicts that make run fail, leaks apart: all bad ones, but the unknown frees that may
+ * be of a buffer from before the tracking. Of bad frees alone: counters_bad_frees().
  */
 uint64_t run_failing(const struct run *run)
 {
-	uint64_t sum = 0;
+	uint64_t sum = run_failing_unknown(run);
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(run->verdicts); i++)
-		if (i != BUFFTRACK_LEAK && (i != BUFFTRACK_UNKNOWN_FREE || run->unknown))
+		if (i != BUFFTRACK_LEAK && i != BUFFTRACK_UNKNOWN_FREE)
 			sum += run->verdicts[i];
 	return sum;
 }

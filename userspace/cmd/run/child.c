@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "abi/device.h"
 #include "cmd/command.h"
 #include "cmd/run/run.h"
 #include "util/signals.h"
@@ -17,10 +18,6 @@
 #define STACK_VARIABLE "BUFFTRACK_STACK"
 #define DEFAULT_STACK "32"
 #define TRAP_VARIABLE "BUFFTRACK_TRAP"
-/* As env(1) and the shells have them. */
-#define EXIT_CANNOT_EXECUTE 126
-#define EXIT_NOT_FOUND 127
-#define EXIT_SIGNAL 128
 
 pid_t run_pid;
 
@@ -104,53 +101,95 @@ void run_take_signals(void)
 	signals_catch(&unused);
 }
 
-/* In the child. What goes wrong is written to @failed. */
-static void execute(const struct run *run, const sigset_t *mask, const struct sigaction *inherited,
-		    int failed)
-{
+/* What the child tells of itself before it is the command. */
+struct from_child {
+	enum {
+		NO_ACCESS, /* it may not open the device; the command runs all the same */
+		NOT_THE_USER, /* it could not become that user */
+		NOT_EXECUTED,
+	} what;
 	int error;
+};
 
+static void tell_parent(int fd, int what)
+{
+	const struct from_child message = { .what = what, .error = errno };
+
+	if (write(fd, &message, sizeof(message)) < 0)
+		_exit(EXIT_RUN_FAILED);
+}
+
+/* In the child. What goes wrong is written to @to_parent. */
+static void execute(const struct run *run, const sigset_t *mask, const struct sigaction *inherited,
+		    int to_parent)
+{
 	sigaction(SIGCHLD, inherited, NULL);
+	if (!run_become_user(&run->user)) {
+		tell_parent(to_parent, NOT_THE_USER);
+		_exit(EXIT_RUN_FAILED);
+	}
+	if (access(DEVICE_PATH, R_OK | W_OK))
+		tell_parent(to_parent, NO_ACCESS);
 	setenv(STACK_VARIABLE, DEFAULT_STACK, 0);
 	if (run->trap)
 		setenv(TRAP_VARIABLE, "1", 1);
 	sigprocmask(SIG_SETMASK, mask, NULL);
 	execvp(run->command[0], run->command);
-	error = errno;
-	if (write(failed, &error, sizeof(error)) < 0)
-		_exit(EXIT_ERROR);
+	tell_parent(to_parent, NOT_EXECUTED);
 	_exit(EXIT_NOT_FOUND);
 }
 
+/* Takes what the child tells, until it is the command. Returns EXIT_OK, or an exit code. */
+static int listen_to_child(struct run *run, int fd)
+{
+	struct from_child message;
+	int ret = EXIT_OK;
+
+	while (read(fd, &message, sizeof(message)) == sizeof(message)) {
+		switch (message.what) {
+		case NO_ACCESS:
+			run->no_access = message.error;
+			break;
+		case NOT_THE_USER:
+			complain("cannot become user %s: %s", run->user.name,
+				 strerror(message.error));
+			ret = EXIT_RUN_FAILED;
+			break;
+		case NOT_EXECUTED:
+			complain("cannot run %s: %s", run->command[0], strerror(message.error));
+			ret = message.error == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_EXECUTE;
+			break;
+		}
+	}
+	return ret;
+}
+
 /* Starts the command. Returns EXIT_OK, or what to exit with. */
-int run_start(const struct run *run, const sigset_t *mask)
+int run_start(struct run *run, const sigset_t *mask)
 {
 	struct sigaction child = { .sa_handler = wake_up }, inherited;
-	int failed[2], error = 0;
-	ssize_t len;
+	int pipe_fds[2], ret;
 
-	if (pipe2(failed, O_CLOEXEC)) {
+	if (pipe2(pipe_fds, O_CLOEXEC)) {
 		complain("cannot make a pipe: %s", strerror(errno));
-		return EXIT_ERROR;
+		return EXIT_RUN_FAILED;
 	}
 	/* Where it was ignored nothing would be told, or left, of a child that has ended. */
 	sigaction(SIGCHLD, &child, &inherited);
 	run_pid = fork();
 	if (run_pid == 0)
-		execute(run, mask, &inherited, failed[1]);
-	close(failed[1]);
+		execute(run, mask, &inherited, pipe_fds[1]);
+	close(pipe_fds[1]);
 	if (run_pid < 0) {
 		complain("cannot fork: %s", strerror(errno));
-		close(failed[0]);
-		return EXIT_ERROR;
+		close(pipe_fds[0]);
+		return EXIT_RUN_FAILED;
 	}
-	len = read(failed[0], &error, sizeof(error));
-	close(failed[0]);
-	if (len <= 0)
-		return EXIT_OK;
-	waitpid(run_pid, NULL, 0);
-	complain("cannot run %s: %s", run->command[0], strerror(error));
-	return error == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_EXECUTE;
+	ret = listen_to_child(run, pipe_fds[0]);
+	close(pipe_fds[0]);
+	if (ret != EXIT_OK)
+		waitpid(run_pid, NULL, 0);
+	return ret;
 }
 
 bool run_command_ended(struct run *run)
@@ -160,7 +199,7 @@ bool run_command_ended(struct run *run)
 	if (ended >= 0 || errno != ECHILD)
 		return ended == run_pid;
 	complain("the command's exit status is not known");
-	run->wait_status = W_EXITCODE(EXIT_ERROR, 0);
+	run->wait_status = W_EXITCODE(EXIT_RUN_FAILED, 0);
 	return true;
 }
 

@@ -105,12 +105,7 @@ static int follow_command(struct run *run, const sigset_t *signals)
 		run_summary_json(run, lost);
 	else
 		run_summary_text(run, lost);
-	if (run->error_exitcode && run_failing(run))
-		return (int)run->error_exitcode;
-	if (run->error_exitcode && run->leak_check == LEAK_CHECK_FULL &&
-	    run->verdicts[BUFFTRACK_LEAK])
-		return (int)run->error_exitcode;
-	return run_command_status(run);
+	return run_exit_status(run, lost);
 }
 
 static int open_output(const struct run *run)
@@ -144,13 +139,13 @@ static int run_command(struct run *run)
 	int output, ret;
 
 	if (!ids_are_ours())
-		return EXIT_ERROR;
+		return EXIT_RUN_FAILED;
 	output = open_output(run);
 	if (output < 0)
-		return EXIT_ERROR;
+		return EXIT_RUN_FAILED;
 	run_block_signals(&signals);
 	if (!live_open(&run->live, true, true))
-		return EXIT_ERROR;
+		return EXIT_RUN_FAILED;
 	ret = run_start(run, &signals);
 	if (ret == EXIT_OK) {
 		run_catch_signals(&signals);
@@ -158,9 +153,11 @@ static int run_command(struct run *run)
 			run->live.style.colour = report_wants_colour(stdout);
 			ret = follow_command(run, &signals);
 		} else {
-			ret = EXIT_ERROR;
+			ret = EXIT_RUN_FAILED;
 		}
 	}
+	if (ret == EXIT_OK && (fflush(stdout) || ferror(stdout)))
+		ret = EXIT_RUN_FAILED;
 	live_close(&run->live);
 	lives_free(&run->lives);
 	free(run->places);
@@ -182,7 +179,11 @@ static int run_main(int argc, char **argv)
 		.error_exitcode = DEFAULT_ERROR_EXITCODE,
 		.live.buffer_kb = DEFAULT_BUFFER_KB,
 	};
+	const char *user = NULL;
+	bool as_root = false;
 	const struct option_spec options[] = {
+		OPTION_FLAG(0, "allow-loss", &run.allow_loss),
+		OPTION_FLAG(0, "as-root", &as_root),
 		OPTION_NUMBER('b', "buffer-size", &run.live.buffer_kb, .min = 1,
 			      .range = "at least 1 (KB a CPU)"),
 		OPTION_NUMBER('e', "error-exitcode", &run.error_exitcode, .max = 255,
@@ -190,9 +191,12 @@ static int run_main(int argc, char **argv)
 		OPTION_FLAG('G', "no-group", &run.live.no_group),
 		OPTION_FLAG('j', "json", &run.live.json),
 		OPTION_CHOICE('l', "leak-check", &run.leak_check, .choices = leak_checks),
+		OPTION_FLAG(0, "no-unknown", &run.no_unknown),
 		OPTION_TEXT('o', "output", &run.output),
+		OPTION_FLAG(0, "require-client", &run.require_client),
 		OPTION_FLAG('t', "trap", &run.trap),
 		OPTION_FLAG('u', "unknown", &run.unknown),
+		OPTION_TEXT(0, "user", &user),
 	};
 	int ret = command_options_before(&cmd_run, argc, argv, options, ARRAY_SIZE(options));
 
@@ -202,37 +206,53 @@ static int run_main(int argc, char **argv)
 		complain("a command to run is missing");
 		return command_misused(&cmd_run);
 	}
+	if ((as_root && user) || (run.unknown && run.no_unknown)) {
+		complain(user ? "--as-root and --user exclude each other"
+			      : "--unknown and --no-unknown exclude each other");
+		return command_misused(&cmd_run);
+	}
 	run.command = argv + optind;
+	if (!as_root && !run_find_user(&run.user, user))
+		return EXIT_RUN_FAILED;
 	return run_command(&run);
 }
 
 const struct command cmd_run = {
 	.name = "run",
 	.help = "run a command, and report what it does",
-	.usage = "Usage: bufftrack run [OPTION...] [--] COMMAND [ARGUMENT...]\n"
-		 "Runs a command, reports the bad frees of it and its children, and sums up.\n"
-		 "Exits with 3 where there was one, else as the command does (128 and the signal\n"
-		 "where that ended it). Here each bad verdict is one, also of an alloc; a leak is\n"
-		 "not. Needs root, and the module loaded (bufftrack load).\n"
-		 "\n"
-		 "Options:\n"
-		 "  -b, --buffer-size KB    room for events not yet read, a CPU (4096)\n"
-		 "  -e, --error-exitcode N  what a bad free exits with (3); 0: as the command\n"
-		 "  -G, --no-group          tell each bad free whole; otherwise those after the\n"
-		 "                          fifth from the same two stacks are counted\n"
-		 "  -h, --help              this text\n"
-		 "  -j, --json              one JSON object a line, the summary last\n"
-		 "  -l, --leak-check WHAT   no: nothing; summary: how many (so if not given);\n"
-		 "                          full: report each, and exit as for a bad free\n"
-		 "  -o, --output FILE       report there instead of to stderr\n"
-		 "  -t, --trap              ask the runtime for a SIGTRAP at a bad free, so that\n"
-		 "                          a debugger stops there (sets BUFFTRACK_TRAP=1)\n"
-		 "  -u, --unknown           frees of unknown buffers are bad frees, too\n"
-		 "\n"
-		 "Examples:\n"
-		 "  sudo bufftrack run --leak-check=full -- ./test --all\n"
-		 "  sudo bufftrack run -- sudo -u \"$USER\" --preserve-env=BUFFTRACK_STACK ./test\n"
-		 "  sudo bufftrack run --json --output run.jsonl -- python3 train.py\n"
-		 "  sudo bufftrack run --trap -- gdb --args ./test\n",
+	.usage =
+		"Usage: bufftrack run [OPTION...] [--] COMMAND [ARGUMENT...]\n"
+		"Runs a command, reports the bad frees of it and its children, and sums up.\n"
+		"Exits with 3 where there was one, else as the command does (128 and the signal\n"
+		"where that ended it); with 125 where run itself failed, or where the command\n"
+		"was fine, and not all that it did was seen. Here each bad verdict counts, also\n"
+		"of an alloc; a leak does not. Needs root, and the module loaded (bufftrack\n"
+		"load). Under sudo the command runs as the user who called sudo.\n"
+		"\n"
+		"Options:\n"
+		"      --allow-loss        lost events and an unloaded module are no failure\n"
+		"      --as-root           under sudo: run the command as root\n"
+		"  -b, --buffer-size KB    room for events not yet read, a CPU (4096)\n"
+		"  -e, --error-exitcode N  what a bad free exits with (3); 0: as the command\n"
+		"  -G, --no-group          tell each bad free whole; otherwise those after the\n"
+		"                          fifth from the same two stacks are counted\n"
+		"  -h, --help              this text\n"
+		"  -j, --json              one JSON object a line, the summary last\n"
+		"  -l, --leak-check WHAT   no: nothing; summary: how many (so if not given);\n"
+		"                          full: report each, and exit as for a bad free\n"
+		"      --no-unknown        frees of unknown buffers are no bad frees\n"
+		"  -o, --output FILE       report there instead of to stderr\n"
+		"      --require-client    fail where nothing was tracked\n"
+		"  -t, --trap              ask the runtime for a SIGTRAP at a bad free, so that\n"
+		"                          a debugger stops there (sets BUFFTRACK_TRAP=1)\n"
+		"  -u, --unknown           all frees of unknown buffers are bad frees, also those\n"
+		"                          that may be of a buffer from before the tracking\n"
+		"      --user NAME         run the command as that user\n"
+		"\n"
+		"Examples:\n"
+		"  sudo bufftrack run --leak-check=full -- ./test --all\n"
+		"  sudo bufftrack run --require-client --json --output run.jsonl -- ./test\n"
+		"  sudo bufftrack run -- python3 train.py\n"
+		"  sudo bufftrack run --trap -- gdb --args ./test\n",
 	.run = run_main,
 };

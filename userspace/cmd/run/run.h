@@ -22,6 +22,32 @@ struct place {
 	char space_label[BUFFTRACK_NAME_LEN];
 };
 
+/* run's own failures exit as those of env(1) and timeout(1) do. */
+enum {
+	EXIT_RUN_FAILED = 125,
+	EXIT_CANNOT_EXECUTE = 126,
+	EXIT_NOT_FOUND = 127,
+	EXIT_SIGNAL = 128,
+};
+
+/**
+ * struct run_user - as whom the command runs
+ * @changes: it is another than we are
+ * @environment: of the command; ends with NULL
+ */
+struct run_user {
+	bool changes;
+	uid_t uid;
+	gid_t gid;
+	gid_t *groups;
+	size_t nr_groups;
+	char *name;
+	char *home;
+	char *shell;
+	char **environment;
+	size_t nr_variables;
+};
+
 enum leak_check {
 	LEAK_CHECK_NO,
 	LEAK_CHECK_SUMMARY,
@@ -35,7 +61,12 @@ struct run {
 	unsigned int leak_check; /* enum leak_check */
 	bool trap;
 	bool unknown;
+	bool no_unknown;
+	bool allow_loss;
+	bool require_client;
 	uint64_t error_exitcode;
+	struct run_user user;
+	int no_access; /* why the command may not open the device; 0 where it may */
 
 	struct numbers tasks; /* that descend from the command */
 	struct numbers clients; /* that these have opened */
@@ -45,6 +76,8 @@ struct run {
 	uint64_t allocs;
 	uint64_t frees;
 	uint64_t verdicts[BUFFTRACK_NR_VERDICTS + 1]; /* the last: not known */
+	uint64_t proven_unknown; /* unknown frees for which no record can be missing */
+	uint64_t nr_clients; /* that the command has opened */
 	uint64_t leaked_bytes;
 	bool unloaded; /* the module, meanwhile */
 	bool given_up; /* its events could not be had again */
@@ -58,7 +91,7 @@ extern pid_t run_pid;
 void run_block_signals(sigset_t *inherited);
 void run_catch_signals(sigset_t *signals);
 void run_take_signals(void);
-int run_start(const struct run *run, const sigset_t *mask);
+int run_start(struct run *run, const sigset_t *mask);
 bool run_command_ended(struct run *run);
 int run_command_status(const struct run *run);
 
@@ -66,9 +99,15 @@ int run_command_status(const struct run *run);
 bool run_is_ours(const struct run *run, const struct event *event);
 void run_account(struct run *run, const struct event *event, bool ours);
 void run_forget_module(struct run *run);
+uint64_t run_failing_unknown(const struct run *run);
 uint64_t run_failing(const struct run *run);
 
+/* user.c */
+bool run_find_user(struct run_user *user, const char *name);
+bool run_become_user(const struct run_user *user);
+
 /* summary.c */
+int run_exit_status(const struct run *run, uint64_t lost);
 void run_summary_json(const struct run *run, uint64_t lost);
 void run_summary_text(const struct run *run, uint64_t lost);
 
