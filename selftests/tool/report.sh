@@ -78,7 +78,7 @@ refuses()	# MESSAGE FILE
 	same 1 $status && matches "$1" "$(<"$tmp/err")"
 }
 
-begin 42
+begin 53
 
 # A log whose balance is known: what is watched of its replay, its clients' leaving too,
 # is replayed once more, and recorded by both.
@@ -192,6 +192,31 @@ check "PRIVATE clients: each by itself, in a report and when replayed" same \
 	"[0,1,1] [0,1,1]" "$(jq -c 'select(.event == "summary") |
 		[.balanced, .leaked, .over_freed]' "$tmp/report") $(
 	jq -c '[.balanced, .leaked, .over_freed]' "$tmp/replay")"
+
+exits_with()	# STATUS COMMAND...
+{
+	local status=0 wanted=$1
+	shift
+	"$@" >"$tmp/out" 2>"$tmp/err" || status=$?
+	same "$wanted" $status || { cat "$tmp/err"; return 1; }
+}
+
+check "a bad free is no failure" exits_with 0 bufftrack report "$tmp/private.dat"
+check "--error-exitcode: it is" exits_with 4 bufftrack report --error-exitcode 4 "$tmp/private.dat"
+check "--error-exitcode: also of the balance only" exits_with 4 bufftrack report -s -e 4 "$tmp/private.dat"
+check "--error-exitcode: of what is reported" exits_with 0 bufftrack report -e 4 -d 1 "$tmp/private.dat"
+check "replay: a bad free is no failure" exits_with 0 bufftrack replay "$tmp/all"
+check "replay --error-exitcode: it is" exits_with 5 bufftrack replay --error-exitcode 5 "$tmp/all"
+printf '{\n   known\n   double_free\n   ...\n}\n{\n   not there\n   leak\n   fun:main\n}\n' >"$tmp/known"
+check "--suppressions: no failure" exits_with 0 bufftrack report -e 4 --suppressions "$tmp/known" \
+	"$tmp/private.dat"
+check "--suppressions: what was used, and what was not" matches \
+	"suppressed: 1.*1 by known.*unused: not there" "$(<"$tmp/out")"
+check "--suppressions: no report of it" same 0 "$(grep -c "^SUMMARY: double-free" "$tmp/out")"
+check "--suppressions: of the balance only, too" exits_with 0 bufftrack report -s -e 4 \
+	--suppressions "$tmp/known" "$tmp/private.dat"
+check "--gen-suppressions: one for each report" same "$(bufftrack report "$tmp/private.dat" |
+	grep -c ^SUMMARY:)" "$(bufftrack report --gen-suppressions "$tmp/private.dat" | grep -c '^{$')"
 
 echo nothing >"$tmp/file"
 check "another file is refused" refuses "neither" "$tmp/file"

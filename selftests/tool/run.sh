@@ -212,7 +212,7 @@ objcopy --strip-all "$tmp/apart/victim"
 build_id=$(readelf -n "$victim" | awk '/Build ID/ { print $3 }')
 unset DEBUGINFOD_URLS BUFFTRACK_STACK BUFFTRACK_TRAP
 
-begin 85
+begin 94
 check "a double free exits with 3" exits 3 --json -- victim double
 check "three stacks, by function and line" three_stacks "$tmp/report"
 check "the module, its build id, the file" same '["victim","'"$build_id"'",true]' "$(frame "$tmp/report" \
@@ -320,6 +320,25 @@ check "sudo: with the environment of who called it" exits 0 -- \
 	sh -c 'echo $THEIRS $HOME $OURS $BUFFTRACK_STACK'
 check "sudo: all of it" same "theirs /theirs ours 8" "$(<"$tmp/out")"
 under=()
+
+run --gen-suppressions -- victim double
+sed -n '/^{$/,/^}$/p' "$tmp/report" >"$tmp/known"
+check "--gen-suppressions: the kind and the stack" matches \
+	"double_free.*fun:finalize_old_reference.*fun:collect_garbage" "$(<"$tmp/known")"
+printf '{\n not there\n leak\n}\n' >>"$tmp/known"
+check "--suppressions: what is known is no bad free" exits 0 --suppressions "$tmp/known" -- victim double
+check "--suppressions: nor reported" same 0 "$(grep -c "^SUMMARY:" "$tmp/report")"
+check "--suppressions: the used and the unused are told" matches \
+	"bad: 0.*suppressed: 1.*1 by <a name for.*unused: not there .known:" "$(<"$tmp/report")"
+check "--suppressions: in JSON" exits 0 --json --suppressions "$tmp/known" -- victim double
+check "--suppressions: the verdict is counted, and was suppressed" json "$tmp/report" \
+	'last | [.double_free, .bad_frees, (.suppressions | map(.used))]' '[1,0,[1,0]]'
+check "--suppressions: another verdict is a bad free" exits 3 --suppressions "$tmp/known" -- \
+	victim double unknown
+check "--suppressions: a leak, which is no bad free" exits 0 --leak-check=full \
+	--suppressions "$tmp/known" -- victim leak
+echo nonsense >"$tmp/known"
+check "--suppressions: a file that is none" exits 125 --suppressions "$tmp/known" -- victim double
 
 mkfifo "$tmp/hold"
 btctl alloc 82 1 0x100 4096 wait <"$tmp/hold" >"$tmp/held" &

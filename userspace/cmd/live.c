@@ -32,18 +32,22 @@ void live_close(struct live *live)
 	trace_destroy(live->trace);
 }
 
-/* Tells one event, or counts it where the same was told often enough. */
-void live_tell(struct live *live, const struct event *event)
+/* Tells one event; returns false where it only counted it, as the same was told often enough. */
+bool live_tell(struct live *live, const struct event *event)
 {
 	uint64_t lost = trace_count_lost(live->trace);
+	bool whole = true;
 
-	if (live->json)
+	if (live->json) {
 		report_json(&live->style, event, lost);
-	else if (!live->groups || groups_take(live->groups, event, monotonic_ns()))
-		report_text(&live->style, event, lost);
-	if (live->json)
 		live->lost_told = lost;
+	} else {
+		whole = !live->groups || groups_take(live->groups, event, monotonic_ns());
+		if (whole)
+			report_text(&live->style, event, lost);
+	}
 	fflush(stdout);
+	return whole;
 }
 
 /* Tells how many events were lost, where more were than was told before. */

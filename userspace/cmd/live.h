@@ -30,7 +30,7 @@ struct live {
 
 bool live_open(struct live *live, bool all, bool forks);
 void live_close(struct live *live);
-void live_tell(struct live *live, const struct event *event);
+bool live_tell(struct live *live, const struct event *event);
 void live_tell_lost(struct live *live);
 void live_tell_due(struct live *live);
 void live_end_groups(struct live *live);

@@ -19,7 +19,9 @@
 #include "report/perfetto.h"
 #include "source/recording.h"
 #include "report/report.h"
+#include "report/suppress.h"
 #include "symbol/stack.h"
+#include "util/numbers.h"
 #include "util/options.h"
 #include "util/util.h"
 
@@ -37,6 +39,11 @@ struct report {
 	uint64_t events;
 	bool translate; /* from the recording's clock to CLOCK_MONOTONIC */
 	uint64_t lost_told;
+	uint64_t error_exitcode; /* 0: bad verdicts are no failure */
+	uint64_t failing; /* verdicts that are */
+	bool gen_suppressions;
+	struct suppressions *suppressions; /* NULL for none */
+	struct numbers clients; /* that were recorded from their first call on */
 };
 
 /* Why there are none cannot be seen: what the module has written goes when it goes. */
@@ -52,6 +59,14 @@ static void explain_no_events(const struct report *report)
 			 plural(report->facts.unknown));
 }
 
+/* Takes an event that is reported, and is not suppressed, for the exit status. */
+static void count_failing(struct report *report, const struct event *event)
+{
+	if (event->kind == EVENT_BAD)
+		report->failing += verdict_is_failure(
+			event->verdict, event->info, numbers_have(&report->clients, event->client));
+}
+
 /* The first time through: what it all comes to, and what its clock is. */
 static bool take_stock(struct report *report)
 {
@@ -64,6 +79,10 @@ static bool take_stock(struct report *report)
 	while (recording_next(recording, &recorded)) {
 		ledger_take(report->ledger, &recorded.event);
 		report->events++;
+		if (recorded.event.kind == EVENT_CLIENT_OPEN)
+			numbers_add(&report->clients, recorded.event.client);
+		if (!report->suppressions && event_wanted(&report->filter, &recorded.event))
+			count_failing(report, &recorded.event);
 	}
 	recording_close(recording, &report->facts);
 	if (report->events || (report->facts.allocs && !report->facts.error[0]))
@@ -113,7 +132,6 @@ static void tell_event(struct report *report, struct recorded *recorded)
 {
 	struct event *event = &recorded->event;
 
-	tell_lost(report, recorded->lost);
 	if (recorded->nr_frames)
 		event->by.stack =
 			stacks_resolve(report->style.stacks, recorded->frames, recorded->nr_frames);
@@ -121,10 +139,19 @@ static void tell_event(struct report *report, struct recorded *recorded)
 		event->by.stack = &dwarf_stack;
 	else if (recorded->chain == RECORDED_CHAIN_DEFERRED)
 		event->by.stack = &deferred_stack;
+	if (suppressions_match(report->suppressions, &report->style, event))
+		return;
+	if (report->suppressions)
+		count_failing(report, event);
+	if (report->summary_only)
+		return;
+	tell_lost(report, recorded->lost);
 	if (report->json)
 		report_json(&report->style, event, recorded->lost);
 	else
 		report_text(&report->style, event, recorded->lost);
+	if (report->gen_suppressions && (event->kind == EVENT_BAD || event->kind == EVENT_LEAK))
+		suppression_generate(&report->style, event);
 }
 
 /* The second time through: each event. */
@@ -148,7 +175,8 @@ static bool tell_events(struct report *report, struct perfetto *perfetto)
 			ledger_take(ledger, &recorded.event);
 			perfetto_add(perfetto, &recorded.event, ledger);
 		}
-		if (!report->summary_only && event_wanted(&report->filter, &recorded.event))
+		if ((!report->summary_only || report->suppressions) &&
+		    event_wanted(&report->filter, &recorded.event))
 			tell_event(report, &recorded);
 	}
 	recording_close(recording, &facts);
@@ -205,6 +233,7 @@ static void print_summary(const struct report *report, const struct balance *bal
 	else
 		balance_print_verdicts(balance, BUFFTRACK_OK + 1);
 	print_caveats(report, before);
+	suppressions_print(report->suppressions);
 	if (known)
 		balance_print_worst(balance);
 }
@@ -228,6 +257,7 @@ static void print_summary_json(const struct report *report, const struct balance
 	json_add_number(object, "repeated", report->facts.repeated);
 	json_add_text(object, "no_balance", no_balance);
 	json_add_text(object, "damaged", report->facts.error);
+	suppressions_json(report->suppressions, object);
 	json_print(object);
 }
 
@@ -263,7 +293,7 @@ static bool tell_all(struct report *report)
 		if (!perfetto)
 			return false;
 	}
-	if (perfetto || !report->summary_only)
+	if (perfetto || !report->summary_only || report->suppressions)
 		done = tell_events(report, perfetto);
 	if (perfetto)
 		done &= perfetto_close(perfetto);
@@ -312,20 +342,27 @@ static int run_report(struct report *report)
 		print_summary_json(report, balance, before);
 	else
 		print_summary(report, balance, before);
-	return is_complete(report) ? EXIT_OK : EXIT_ERROR;
+	if (!is_complete(report))
+		return EXIT_ERROR;
+	return report->failing ? (int)report->error_exitcode : EXIT_OK;
 }
 
 static int report_main(int argc, char **argv)
 {
 	struct report report = { 0 };
+	const char *suppressions = NULL;
 	const struct option_spec options[] = {
 		OPTION_FLAG('a', "all", &report.filter.all),
 		OPTION_NUMBER('d', "device", &report.filter.device,
 			      .given = &report.filter.by_device),
+		OPTION_NUMBER('e', "error-exitcode", &report.error_exitcode, .max = 255,
+			      .range = "at most 255"),
+		OPTION_FLAG(0, "gen-suppressions", &report.gen_suppressions),
 		OPTION_FLAG('j', "json", &report.json),
 		OPTION_TEXT('P', "perfetto", &report.perfetto_path),
 		OPTION_NUMBER('p', "pid", &report.filter.pid, .given = &report.filter.by_pid),
 		OPTION_FLAG('s', "summary", &report.summary_only),
+		OPTION_TEXT(0, "suppressions", &suppressions),
 	};
 	int ret = command_options(&cmd_report, argc, argv, options, ARRAY_SIZE(options));
 
@@ -335,10 +372,20 @@ static int report_main(int argc, char **argv)
 		complain("which recording? (a trace.dat or a perf.data)");
 		return command_misused(&cmd_report);
 	}
+	if (report.json && report.gen_suppressions) {
+		complain("--json and --gen-suppressions exclude each other");
+		return command_misused(&cmd_report);
+	}
 	report.paths = argv + optind;
 	report.nr_paths = (size_t)(argc - optind);
 	report.name = report.nr_paths == 1 ? argv[optind] : "these recordings";
+	if (suppressions)
+		report.suppressions = suppressions_read(suppressions);
+	if (suppressions && !report.suppressions)
+		return EXIT_ERROR;
 	ret = run_report(&report);
+	suppressions_free(report.suppressions);
+	free(report.clients.values);
 	if (report.ledger)
 		ledger_free(report.ledger);
 	return ret;
@@ -355,12 +402,18 @@ const struct command cmd_report = {
 		 "Options:\n"
 		 "  -a, --all           every event: each alloc, free, open, close, reset\n"
 		 "  -d, --device ID     reports of one device only; the balance is of all\n"
+		 "  -e, --error-exitcode N\n"
+		 "                      what a bad free that is reported exits with (0)\n"
+		 "      --gen-suppressions\n"
+		 "                      print a suppression beneath each report\n"
 		 "  -h, --help          this text\n"
 		 "  -j, --json          one JSON object a line; the last one is the balance\n"
 		 "  -P, --perfetto OUT  write a trace for https://ui.perfetto.dev: live bytes\n"
 		 "                      over time, and a mark for each bad event\n"
 		 "  -p, --pid PID       reports of what process PID caused; the balance is of all\n"
 		 "  -s, --summary       the balance only\n"
+		 "      --suppressions FILE\n"
+		 "                      bad verdicts that are known, and not to be reported\n"
 		 "\n"
 		 "Examples:\n"
 		 "  sudo trace-cmd record -C mono -e bufftrack ./test\n"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Which events are to be told. */
+/* Which events are to be told, and which verdicts make a command fail. */
 #include "event/event.h"
 #include "event/filter.h"
 
@@ -13,4 +13,22 @@ bool event_wanted(const struct event_filter *filter, const struct event *event)
 		return true;
 	return (event_has_key(event) || event->kind == EVENT_RESET) &&
 	       event->device == filter->device;
+}
+
+/**
+ * verdict_is_failure - whether a bad verdict counts where a command is to fail by it
+ * @verdict: the verdict
+ * @info: its BUFFTRACK_INFO_*
+ * @client_known: its client was seen from its first call on
+ *
+ * All do but leaks, and unknown frees that may be of a buffer from before the tracking: those
+ * of a client that was there before, and those of a device of which records were evicted.
+ */
+bool verdict_is_failure(uint32_t verdict, uint32_t info, bool client_known)
+{
+	const uint32_t doubts = BUFFTRACK_INFO_HISTORY_LOST | BUFFTRACK_INFO_PROBABLE;
+
+	if (verdict == BUFFTRACK_UNKNOWN_FREE)
+		return client_known && !(info & doubts);
+	return verdict != BUFFTRACK_OK && verdict != BUFFTRACK_LEAK;
 }

@@ -21,6 +21,7 @@ struct event_filter {
 	uint64_t device;
 };
 
+bool verdict_is_failure(uint32_t verdict, uint32_t info, bool client_known);
 bool event_wanted(const struct event_filter *filter, const struct event *event);
 
 #endif

@@ -199,13 +199,17 @@ const struct stack *report_stack_of(const struct report_style *style, const stru
 	return who->stack ? who->stack : stacks_get(style->stacks, who->stack_id);
 }
 
+/* A client that leaves gives no stack: it is the alloc that has no free. */
+const struct who *report_culprit(const struct event *event)
+{
+	return event->kind == EVENT_LEAK ? &event->life.allocated : &event->by;
+}
+
 /* Where the culprit is: for grep, and for counting the same ones. */
 const char *report_where(const struct report_style *style, const struct event *event,
 			 char text[REPORT_WHERE_TEXT])
 {
-	/* A client that leaves gives no stack: it is the alloc that has no free. */
-	const struct who *who = event->kind == EVENT_LEAK ? &event->life.allocated : &event->by;
-	const struct stack *stack = report_stack_of(style, who);
+	const struct stack *stack = report_stack_of(style, report_culprit(event));
 	const struct stack_frame *frame = stack->frames;
 
 	if (!stack->nr)

@@ -8,6 +8,7 @@
 
 #include "cmd/command.h"
 #include "cmd/replay/replay.h"
+#include "event/filter.h"
 #include "ledger/balance.h"
 #include "util/util.h"
 
@@ -68,6 +69,7 @@ static void take_answer(struct replay *replay, uint32_t i)
 		return;
 	}
 	balance_verdict(replay->balance, op->verdict, 1);
+	replay->failing += verdict_is_failure(op->verdict, op->info, true);
 	if (generation)
 		generation->now = op->generation;
 	if (op->flags & BUFFTRACK_F_VIEW)

@@ -119,7 +119,8 @@ static void close_replay(struct replay *replay)
 	close(replay->fd);
 }
 
-static int run_replay(struct replay *replay, FILE *log, bool json, bool quiet)
+/* What bad verdicts exit with is @error_exitcode. */
+static int run_replay(struct replay *replay, FILE *log, bool json, bool quiet, int error_exitcode)
 {
 	int ret = EXIT_ERROR;
 
@@ -145,6 +146,8 @@ static int run_replay(struct replay *replay, FILE *log, bool json, bool quiet)
 				 : "");
 		ret = EXIT_ERROR;
 	}
+	if (ret == EXIT_OK && replay->failing)
+		ret = error_exitcode;
 	close_replay(replay);
 	return ret;
 }
@@ -152,7 +155,10 @@ static int run_replay(struct replay *replay, FILE *log, bool json, bool quiet)
 static int replay_main(int argc, char **argv)
 {
 	bool json = false, quiet = false, from_stdin;
+	uint64_t error_exitcode = EXIT_OK;
 	const struct option_spec options[] = {
+		OPTION_NUMBER('e', "error-exitcode", &error_exitcode, .max = 255,
+			      .range = "at most 255"),
 		OPTION_FLAG('j', "json", &json),
 		OPTION_FLAG('q', "quiet", &quiet),
 	};
@@ -176,7 +182,7 @@ static int replay_main(int argc, char **argv)
 	}
 	replay = xrealloc(NULL, 1, sizeof(*replay));
 	memset(replay, 0, sizeof(*replay));
-	ret = run_replay(replay, log, json, quiet);
+	ret = run_replay(replay, log, json, quiet, (int)error_exitcode);
 	free(replay);
 	if (!from_stdin)
 		fclose(log);
@@ -197,9 +203,10 @@ const struct command cmd_replay = {
 		 "devices have these ids too, the verdicts of both mix.\n"
 		 "\n"
 		 "Options:\n"
-		 "  -h, --help   this text\n"
-		 "  -j, --json   the summary as one JSON object\n"
-		 "  -q, --quiet  no summary\n"
+		 "  -e, --error-exitcode N  what a bad free exits with (0)\n"
+		 "  -h, --help              this text\n"
+		 "  -j, --json              the summary as one JSON object\n"
+		 "  -q, --quiet             no summary\n"
 		 "\n"
 		 "Examples:\n"
 		 "  bufftrack replay server.log\n"

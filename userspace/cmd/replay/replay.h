@@ -64,6 +64,7 @@ struct replay {
 	bool closed_any;
 	uint64_t nr_clients;
 	uint64_t ignored;
+	uint64_t failing; /* verdicts that the exit status may tell */
 	uint64_t failed;
 	int error; /* why the first of those failed */
 };

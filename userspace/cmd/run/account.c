@@ -6,6 +6,7 @@
 #include "abi/labels.h"
 #include "cmd/run/run.h"
 #include "event/event.h"
+#include "event/filter.h"
 #include "util/util.h"
 
 /* The labels go with the command's clients. */
@@ -69,19 +70,22 @@ static void follow_fork(struct run *run, const struct event *event)
 		numbers_remove(&run->tasks, event->child);
 }
 
-/*
- * An unknown free for which no record can be missing: the client was seen from its first
- * call on, and no freed-buffer record of the device was evicted.
- */
-static bool is_proven_unknown(const struct run *run, const struct event *event)
+static void count_bad(struct run *run, const struct event *event, bool suppressed)
 {
-	const uint32_t doubts = BUFFTRACK_INFO_HISTORY_LOST | BUFFTRACK_INFO_PROBABLE;
+	bool unknown = event->verdict == BUFFTRACK_UNKNOWN_FREE;
+	bool known = numbers_have(&run->clients, event->client);
+	bool fails = verdict_is_failure(event->verdict, event->info, known);
 
-	return event->verdict == BUFFTRACK_UNKNOWN_FREE && !(event->info & doubts) &&
-	       numbers_have(&run->clients, event->client);
+	if (unknown && (run->unknown || run->no_unknown))
+		fails = run->unknown;
+	run->verdicts[event->verdict]++;
+	run->ignored_unknown += unknown && !fails;
+	if (fails && !suppressed)
+		run->failing++;
 }
 
-void run_account(struct run *run, const struct event *event, bool ours)
+/* Takes an event into account; @suppressed: it is not to make the command fail. */
+void run_account(struct run *run, const struct event *event, bool ours, bool suppressed)
 {
 	switch (event->kind) {
 	case EVENT_FORK:
@@ -116,42 +120,18 @@ void run_account(struct run *run, const struct event *event, bool ours)
 		if (ours) {
 			run->verdicts[BUFFTRACK_LEAK]++;
 			run->leaked_bytes += event->size;
+			run->failing += run->leak_check == LEAK_CHECK_FULL && !suppressed;
 		}
 		if (!event->refs)
 			lives_end(&run->lives, event->generation);
 		break;
 	case EVENT_BAD:
 		if (ours)
-			run->verdicts[event->verdict]++;
-		if (ours && is_proven_unknown(run, event))
-			run->proven_unknown++;
+			count_bad(run, event, suppressed);
 		if (event->verdict == BUFFTRACK_MISSED_FREE)
 			lives_end(&run->lives, event->life.generation);
 		break;
 	}
-}
-
-/* The unknown frees that count as bad frees. */
-uint64_t run_failing_unknown(const struct run *run)
-{
-	if (run->no_unknown)
-		return 0;
-	return run->unknown ? run->verdicts[BUFFTRACK_UNKNOWN_FREE] : run->proven_unknown;
-}
-
-/*
- * The verdicts that make run fail, leaks apart: all bad ones, but the unknown frees that may
- * be of a buffer from before the tracking. Of bad frees alone: counters_bad_frees().
- */
-uint64_t run_failing(const struct run *run)
-{
-	uint64_t sum = run_failing_unknown(run);
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(run->verdicts); i++)
-		if (i != BUFFTRACK_LEAK && i != BUFFTRACK_UNKNOWN_FREE)
-			sum += run->verdicts[i];
-	return sum;
 }
 
 /* Its clients are closed, and the next one numbers them and their lives anew. */

@@ -11,6 +11,7 @@
 #include "cmd/command.h"
 #include "cmd/run/run.h"
 #include "event/event.h"
+#include "report/suppress.h"
 #include "source/trace.h"
 #include "util/options.h"
 #include "util/signals.h"
@@ -32,15 +33,18 @@
  */
 static bool take_events(struct run *run, bool flush, uint64_t max, uint64_t until)
 {
-	bool ours, more = false;
+	bool ours, told, suppressed, more = false;
 	struct event event;
 
 	while (max-- && (more = trace_next(run->live.trace, flush, &event))) {
 		ours = run_is_ours(run, &event);
-		run_account(run, &event, ours);
-		if (ours && (event.kind == EVENT_BAD ||
-			     (event.kind == EVENT_LEAK && run->leak_check == LEAK_CHECK_FULL)))
-			live_tell(&run->live, &event);
+		told = ours && (event.kind == EVENT_BAD ||
+				(event.kind == EVENT_LEAK && run->leak_check == LEAK_CHECK_FULL));
+		suppressed = told &&
+			     suppressions_match(run->suppressions, &run->live.style, &event);
+		run_account(run, &event, ours, suppressed);
+		if (told && !suppressed && live_tell(&run->live, &event) && run->gen_suppressions)
+			suppression_generate(&run->live.style, &event);
 		if (event.by.time > until)
 			break;
 	}
@@ -166,6 +170,15 @@ static int run_command(struct run *run)
 	return ret;
 }
 
+/* Whether two options are given that exclude each other. */
+static bool both(const char *first, bool has_first, const char *second, bool has_second)
+{
+	if (!has_first || !has_second)
+		return false;
+	complain("--%s and --%s exclude each other", first, second);
+	return true;
+}
+
 static int run_main(int argc, char **argv)
 {
 	static const char *const leak_checks[] = {
@@ -179,7 +192,7 @@ static int run_main(int argc, char **argv)
 		.error_exitcode = DEFAULT_ERROR_EXITCODE,
 		.live.buffer_kb = DEFAULT_BUFFER_KB,
 	};
-	const char *user = NULL;
+	const char *user = NULL, *suppressions = NULL;
 	bool as_root = false;
 	const struct option_spec options[] = {
 		OPTION_FLAG(0, "allow-loss", &run.allow_loss),
@@ -189,11 +202,13 @@ static int run_main(int argc, char **argv)
 		OPTION_NUMBER('e', "error-exitcode", &run.error_exitcode, .max = 255,
 			      .range = "at most 255"),
 		OPTION_FLAG('G', "no-group", &run.live.no_group),
+		OPTION_FLAG(0, "gen-suppressions", &run.gen_suppressions),
 		OPTION_FLAG('j', "json", &run.live.json),
 		OPTION_CHOICE('l', "leak-check", &run.leak_check, .choices = leak_checks),
 		OPTION_FLAG(0, "no-unknown", &run.no_unknown),
 		OPTION_TEXT('o', "output", &run.output),
 		OPTION_FLAG(0, "require-client", &run.require_client),
+		OPTION_TEXT(0, "suppressions", &suppressions),
 		OPTION_FLAG('t', "trap", &run.trap),
 		OPTION_FLAG('u', "unknown", &run.unknown),
 		OPTION_TEXT(0, "user", &user),
@@ -206,15 +221,20 @@ static int run_main(int argc, char **argv)
 		complain("a command to run is missing");
 		return command_misused(&cmd_run);
 	}
-	if ((as_root && user) || (run.unknown && run.no_unknown)) {
-		complain(user ? "--as-root and --user exclude each other"
-			      : "--unknown and --no-unknown exclude each other");
+	if (both("as-root", as_root, "user", user) ||
+	    both("unknown", run.unknown, "no-unknown", run.no_unknown) ||
+	    both("json", run.live.json, "gen-suppressions", run.gen_suppressions))
 		return command_misused(&cmd_run);
-	}
 	run.command = argv + optind;
 	if (!as_root && !run_find_user(&run.user, user))
 		return EXIT_RUN_FAILED;
-	return run_command(&run);
+	if (suppressions)
+		run.suppressions = suppressions_read(suppressions);
+	if (suppressions && !run.suppressions)
+		return EXIT_RUN_FAILED;
+	ret = run_command(&run);
+	suppressions_free(run.suppressions);
+	return ret;
 }
 
 const struct command cmd_run = {
@@ -236,6 +256,7 @@ const struct command cmd_run = {
 		"  -e, --error-exitcode N  what a bad free exits with (3); 0: as the command\n"
 		"  -G, --no-group          tell each bad free whole; otherwise those after the\n"
 		"                          fifth from the same two stacks are counted\n"
+		"      --gen-suppressions  print a suppression beneath each report\n"
 		"  -h, --help              this text\n"
 		"  -j, --json              one JSON object a line, the summary last\n"
 		"  -l, --leak-check WHAT   no: nothing; summary: how many (so if not given);\n"
@@ -243,6 +264,8 @@ const struct command cmd_run = {
 		"      --no-unknown        frees of unknown buffers are no bad frees\n"
 		"  -o, --output FILE       report there instead of to stderr\n"
 		"      --require-client    fail where nothing was tracked\n"
+		"      --suppressions FILE\n"
+		"                          bad verdicts that are known, and not to be reported\n"
 		"  -t, --trap              ask the runtime for a SIGTRAP at a bad free, so that\n"
 		"                          a debugger stops there (sets BUFFTRACK_TRAP=1)\n"
 		"  -u, --unknown           all frees of unknown buffers are bad frees, also those\n"

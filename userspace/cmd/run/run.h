@@ -15,6 +15,7 @@
 #include "util/numbers.h"
 
 struct event;
+struct suppressions;
 
 /* What a space was called while the command had clients there. */
 struct place {
@@ -64,6 +65,8 @@ struct run {
 	bool no_unknown;
 	bool allow_loss;
 	bool require_client;
+	bool gen_suppressions;
+	struct suppressions *suppressions; /* NULL for none */
 	uint64_t error_exitcode;
 	struct run_user user;
 	int no_access; /* why the command may not open the device; 0 where it may */
@@ -76,7 +79,8 @@ struct run {
 	uint64_t allocs;
 	uint64_t frees;
 	uint64_t verdicts[BUFFTRACK_NR_VERDICTS + 1]; /* the last: not known */
-	uint64_t proven_unknown; /* unknown frees for which no record can be missing */
+	uint64_t failing; /* verdicts that make the exit status */
+	uint64_t ignored_unknown; /* unknown frees that do not */
 	uint64_t nr_clients; /* that the command has opened */
 	uint64_t leaked_bytes;
 	bool unloaded; /* the module, meanwhile */
@@ -97,10 +101,8 @@ int run_command_status(const struct run *run);
 
 /* account.c */
 bool run_is_ours(const struct run *run, const struct event *event);
-void run_account(struct run *run, const struct event *event, bool ours);
+void run_account(struct run *run, const struct event *event, bool ours, bool suppressed);
 void run_forget_module(struct run *run);
-uint64_t run_failing_unknown(const struct run *run);
-uint64_t run_failing(const struct run *run);
 
 /* user.c */
 bool run_find_user(struct run_user *user, const char *name);

@@ -9,6 +9,7 @@
 
 #include "cmd/run/run.h"
 #include "event/names.h"
+#include "report/suppress.h"
 #include "util/json.h"
 #include "util/util.h"
 
@@ -55,10 +56,7 @@ int run_exit_status(const struct run *run, uint64_t lost)
 {
 	int status = run_command_status(run);
 
-	if (run->error_exitcode && run_failing(run))
-		return (int)run->error_exitcode;
-	if (run->error_exitcode && run->leak_check == LEAK_CHECK_FULL &&
-	    run->verdicts[BUFFTRACK_LEAK])
+	if (run->error_exitcode && run->failing)
 		return (int)run->error_exitcode;
 	if (status)
 		return status;
@@ -84,7 +82,7 @@ void run_summary_json(const struct run *run, uint64_t lost)
 	json_add_number(object, "status", (uint64_t)run_command_status(run));
 	json_add_number(object, "allocs", run->allocs);
 	json_add_number(object, "frees", run->frees);
-	json_add_number(object, "bad_frees", run_failing(run));
+	json_add_number(object, "bad_frees", run->failing);
 	for (i = BUFFTRACK_DOUBLE_FREE; i < BUFFTRACK_NR_VERDICTS; i++)
 		json_add_number(object, verdict_name((unsigned int)i), run->verdicts[i]);
 	json_add_number(object, "leaked_bytes", run->leaked_bytes);
@@ -103,6 +101,7 @@ void run_summary_json(const struct run *run, uint64_t lost)
 	json_add(object, "spaces", places);
 	json_add_number(object, "lost", lost);
 	json_add_bool(object, "unloaded", run->unloaded);
+	suppressions_json(run->suppressions, object);
 	json_add_number(object, "clients", run->nr_clients);
 	json_add_bool(object, "complete", is_complete(run, lost));
 	json_add_text(object, "not_tracked", nothing_tracked(run) ? why_nothing(run) : NULL);
@@ -128,7 +127,7 @@ static void print_command(const struct run *run)
 static void print_unknown(const struct run *run)
 {
 	uint64_t all = run->verdicts[BUFFTRACK_UNKNOWN_FREE];
-	uint64_t ignored = all - run_failing_unknown(run);
+	uint64_t ignored = run->ignored_unknown;
 
 	if (!all)
 		return;
@@ -145,7 +144,7 @@ static void print_verdicts(const struct run *run)
 	unsigned int i;
 
 	printf("    allocs: %" PRIu64 ", frees: %" PRIu64 ", bad: %" PRIu64 "\n", run->allocs,
-	       run->frees, run_failing(run));
+	       run->frees, run->failing);
 	for (i = BUFFTRACK_DOUBLE_FREE; i < BUFFTRACK_LEAK; i++)
 		if (i == BUFFTRACK_UNKNOWN_FREE)
 			print_unknown(run);
@@ -184,6 +183,7 @@ void run_summary_text(const struct run *run, uint64_t lost)
 {
 	print_command(run);
 	print_verdicts(run);
+	suppressions_print(run->suppressions);
 	print_peaks(run);
 	if (nothing_tracked(run))
 		printf("    nothing was tracked: no process of the command opened /dev/bufftrack;\n"
