@@ -21,6 +21,7 @@ chmod +x "$tmp/bin/sudo" "$tmp/there/test"
 echo 'pass' >"$tmp/there/train.py"
 echo "✓ [PID 71] Allocated 524288 bytes of L1 on device 0 (buffer_id=25718784)" >"$tmp/there/server.log"
 gzip -k "$tmp/there/server.log"
+echo '{"event":"double_free","offender":{"stack":[]}}' >"$tmp/there/good.jsonl"
 ln -s "${BUFFTRACK_MODULE_DIR:-/nonexistent}" "$tmp/there/build"
 PATH=$tmp/bin:$PATH
 

@@ -30,6 +30,7 @@ struct command {
 	int (*run)(int argc, char **argv);
 };
 
+extern const struct command cmd_diff;
 extern const struct command cmd_list;
 extern const struct command cmd_load;
 extern const struct command cmd_replay;
