@@ -70,6 +70,10 @@ coverage:
 lint:
 	selftests/host/lint
 
+## findings: what surprised us in other people's software, shown once more; downloads it
+findings:
+	selftests/host/findings
+
 ## bench: instructions an ALLOC or a FREE takes, and its peers; build/bench.json
 bench:
 	selftests/bench/run
