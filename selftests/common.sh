@@ -32,10 +32,11 @@ parameters=/sys/module/bufftrack/parameters
 # this shell, so that it can start what later ones wait for.
 check()	# NAME COMMAND...
 {
-	local name=$1
+	local name=$1 begun=$SECONDS
 	shift
 	if "$@" >"$tmp/said" 2>&1; then
 		ktap_test_pass "$name"
+		[[ $((SECONDS - begun)) -lt 5 ]] || echo "# $name: $((SECONDS - begun)) s"
 	else
 		echo "# $* failed:"
 		sed 's/^/#   /' "$tmp/said"

@@ -11,7 +11,7 @@ done
 command -v gcc >/dev/null || skip_all "no compiler"
 # By itself: what it includes is the system's, as for the header's users.
 mkdir -p "$tmp/uapi/linux"
-cp "$uapi/linux/bufftrack.h" "$tmp/uapi/linux/"
+cp "$uapi"/linux/bufftrack*.h "$tmp/uapi/linux/"
 uapi=$tmp/uapi
 
 # Every macro, so that each is one that compiles

@@ -30,15 +30,15 @@ have()	# FILE EXPRESSION KEY...
 # Each key, however deep, is a word of one of the pages
 on_pages()	# FILE PAGE...
 {
-	local file=$1 key status=0
+	local file=$1 missing
 	shift
 	(cd "$man" && sed 's/\\f[BIR]//g; s/\\-/-/g' "$@") | tr -c 'a-z_\n' '\n' | sort -u >"$tmp/words"
 	jq -r '.. | objects | keys[]' "$file" | sort -u >"$tmp/keys"
 	[[ -s $tmp/keys ]] || { echo "no keys"; return 1; }
-	while read -r key; do
-		grep -qx "$key" "$tmp/words" || { echo "$key is not on $*"; status=1; }
-	done <"$tmp/keys"
-	return $status
+	if missing=$(grep -vxFf "$tmp/words" "$tmp/keys"); then
+		echo "not on $*: $missing"
+		return 1
+	fi
 }
 
 # What EXPRESSION gives of all objects together
@@ -60,11 +60,11 @@ watch()	# NAME OPTION...
 }
 
 # Waits for the one who is told to end
-until_said()	# FILE EXPRESSION
+until_said()	# FILE EVENT
 {
 	local i
 	for ((i = 0; i < 300; i++)); do
-		[[ $(jq -s "any($2)" "$1" 2>/dev/null) != true ]] || return 0
+		! grep -q "\"event\": *\"$2\"" "$1" || return 0
 		sleep 0.1
 	done
 	echo "not in 30 s: $2"
@@ -93,9 +93,9 @@ until grep -q ready "$tmp/said"; do sleep 0.1; done
 echo >"$tmp/go"
 wait $one
 btctl free 0x90 2 0x2000 free 0x90 1 0x4000 free 0x91 1 0x5000 free 0x90 9 9 free 0x90 1 0x1000 >/dev/null
-check "watch: has seen it to its end" until_said "$tmp/all" '.event == "foreign_free"'
-until_said "$tmp/of_pid" '.event == "client_close"' >/dev/null
-until_said "$tmp/of_device" '.event == "free_after_reset"' >/dev/null
+check "watch: has seen it to its end" until_said "$tmp/all" foreign_free
+until_said "$tmp/of_pid" client_close >/dev/null
+until_said "$tmp/of_device" free_after_reset >/dev/null
 kill -INT "${watchers[@]}"
 wait "${watchers[@]}"
 
