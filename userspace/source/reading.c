@@ -115,7 +115,9 @@ run_child(const int *fds, size_t nr, reader_fn *read_files, FILE *to)
 	signal(SIGINT, SIG_IGN);
 	silence();
 	limit(RLIMIT_CORE, 0);
+#ifndef __SANITIZE_ADDRESS__
 	limit(RLIMIT_AS, MEMORY_BASE + MEMORY_FACTOR * size);
+#endif
 	limit(RLIMIT_CPU, SECONDS_BASE + SECONDS_PER_MB * (size >> 20));
 	read_files(fds, nr, &sink, &facts);
 	send_facts(&sender);

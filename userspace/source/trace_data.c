@@ -288,6 +288,31 @@ static void read_file(struct reader *reader, struct tracecmd_input *input)
 	close_buffers(reader);
 }
 
+/* What stands before each section of a file of version 7. */
+struct section {
+	uint16_t id;
+	uint16_t flags;
+	uint32_t name;
+	uint64_t size;
+};
+
+/* Where the options of a file of version 7 are; 0 where that was not written. */
+static uint64_t find_options(const uint8_t *at, const uint8_t *end)
+{
+	uint64_t options;
+	int i;
+
+	at += 2 + 1 + 1 + 4; /* the version, the byte order, the size of a long and of a page */
+	for (i = 0; i < 2 && at && at < end; i++) { /* the name and version of the compression */
+		at = memchr(at, '\0', (size_t)(end - at));
+		at = at ? at + 1 : NULL;
+	}
+	if (!at || end - at < (ptrdiff_t)sizeof(options))
+		return 0;
+	memcpy(&options, at, sizeof(options));
+	return options;
+}
+
 /*
  * A file of version 7 says at its begin where its options are, which are written last:
  * the library takes one that is cut short for one without any data.
@@ -295,25 +320,19 @@ static void read_file(struct reader *reader, struct tracecmd_input *input)
 static bool is_cut_short(int fd)
 {
 	uint8_t bytes[MAX_HEADER];
-	const uint8_t *at = bytes + MAGIC_LEN, *end;
-	struct stat stat;
-	uint64_t options;
+	const uint8_t *at = bytes + MAGIC_LEN;
 	ssize_t len = pread(fd, bytes, sizeof(bytes), 0);
-	int i;
+	struct section section;
+	uint64_t options, left;
+	struct stat stat;
 
 	if (len < (ssize_t)MAGIC_LEN + 2 || at[0] != '7' || at[1] || fstat(fd, &stat))
 		return false;
-	end = bytes + len;
-	at += 2 + 1 + 1 + 4; /* the version, the byte order, the size of a long and of a page */
-	for (i = 0; i < 2 && at && at < end;
-	     i++) { /* the name and the version of what compresses */
-		at = memchr(at, '\0', (size_t)(end - at));
-		at = at ? at + 1 : NULL;
-	}
-	if (!at || end - at < (ptrdiff_t)sizeof(options))
-		return true;
-	memcpy(&options, at, sizeof(options));
-	return !options || options >= (uint64_t)stat.st_size;
+	options = find_options(at, bytes + len);
+	left = options && options < (uint64_t)stat.st_size ? (uint64_t)stat.st_size - options : 0;
+	return left < sizeof(section) ||
+	       pread(fd, &section, sizeof(section), (off_t)options) != sizeof(section) ||
+	       section.size > left - sizeof(section);
 }
 
 /**

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The formats of the events, which perf.data holds in the manner of trace.dat. */
 #include <event-parse.h>
+#include <regex.h>
 #include <stdlib.h>
 
 #include "event/decode.h"
@@ -8,10 +9,27 @@
 #include "source/perf/perf.h"
 #include "util/util.h"
 
-/*
- * How an event is printed is of no interest, and the library may crash on it where it
- * is damaged: it is given the fields alone.
- */
+/* A format as the kernel writes it, up to how it is printed. */
+#define DECLARATION "[A-Za-z_][A-Za-z0-9_ *]*[ *][A-Za-z_][A-Za-z0-9_]*(\\[[0-9]+\\])?"
+#define FIELD "\tfield:" DECLARATION ";\toffset:[0-9]{1,5};\tsize:[0-9]{1,5};\tsigned:[01];\n"
+#define FORMAT                                                                    \
+	"^name: [A-Za-z_][A-Za-z0-9_]*\nID: [0-9]{1,5}\nformat:\n(" FIELD "|\n)+" \
+	"print fmt: \"\"\n$"
+
+/* The library crashes on what is damaged: it is given nothing else than that. */
+static bool is_format(const char *text)
+{
+	regex_t format;
+	bool done;
+
+	if (regcomp(&format, FORMAT, REG_EXTENDED | REG_NOSUB))
+		return false;
+	done = regexec(&format, text, 0, NULL, 0) == 0;
+	regfree(&format);
+	return done;
+}
+
+/* How an event is printed is of no interest: the library is given the fields alone. */
 static bool parse_format(struct perf_data *perf, const uint8_t *text, uint64_t len)
 {
 	static const char print[] = "\nprint fmt:", nothing[] = "\nprint fmt: \"\"\n";
@@ -25,7 +43,8 @@ static bool parse_format(struct perf_data *perf, const uint8_t *text, uint64_t l
 	fields = xrealloc(NULL, len + sizeof(nothing), 1);
 	memcpy(fields, text, len);
 	memcpy(fields + len, nothing, sizeof(nothing));
-	done = !tep_parse_event(perf->tep, fields, (unsigned long)(len + sizeof(nothing) - 1),
+	done = is_format(fields) &&
+	       !tep_parse_event(perf->tep, fields, (unsigned long)(len + sizeof(nothing) - 1),
 				EVENT_SYSTEM);
 	free(fields);
 	return done;

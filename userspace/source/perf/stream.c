@@ -303,8 +303,9 @@ const struct queued *stream_peek(struct stream *stream)
 			return NULL;
 		/* Those that were told go. */
 		stream->nr -= stream->ready;
-		memmove(stream->entries, stream->entries + stream->ready,
-			stream->nr * sizeof(*stream->entries));
+		if (stream->nr)
+			memmove(stream->entries, stream->entries + stream->ready,
+				stream->nr * sizeof(*stream->entries));
 		stream->next = 0;
 		stream->ready = 0;
 		while (!stream->ready && !stream->ended) {
