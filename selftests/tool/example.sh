@@ -146,7 +146,7 @@ strip_into()	# DIRECTORY: the program, and its debug file beside it
 		(cd "$1" && objcopy --add-gnu-debuglink=buffer.debug buffer)
 }
 
-begin 23
+begin 26
 bufftrack run --json --output "$tmp/json" -- "$example" >"$tmp/said"
 check "run finds it" same 3 $?
 check "run, JSON: one report, three stacks" report_json "$tmp/json"
@@ -201,4 +201,58 @@ else
 	ktap_test_skip "DEBUGINFOD_URLS: its debug file from there: no libdebuginfod"
 	ktap_test_skip "DEBUGINFOD_URLS: it was asked: no libdebuginfod"
 fi
+
+# A server that takes 8 seconds for each answer; its port stands in $tmp/port.
+cat >"$tmp/slow.py" <<-'END'
+	import http.server, os, sys, time
+
+	class Slow(http.server.SimpleHTTPRequestHandler):
+	    def do_GET(self):
+	        time.sleep(8)
+	        super().do_GET()
+
+	os.chdir(sys.argv[1] + "/web")
+	server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow)
+	with open(sys.argv[1] + "/port.new", "w") as port:
+	    print(server.server_port, file=port)
+	os.rename(sys.argv[1] + "/port.new", sys.argv[1] + "/port")
+	server.serve_forever()
+END
+
+# While the first report waits for its symbols, many times as many events as the rings hold
+while_waiting()
+{
+	local i slow watcher status=0
+	rm -rf "$DEBUGINFOD_CACHE_PATH"
+	python3 "$tmp/slow.py" "$tmp" 2>/dev/null &
+	slow=$!
+	for ((i = 0; i < 600 && ! $(wc -c <"$tmp/port" 2>/dev/null || echo 0); i++)); do
+		sleep 0.1
+	done
+	: >"$tmp/err"
+	DEBUGINFOD_URLS=http://127.0.0.1:$(<"$tmp/port")/ bufftrack watch --json \
+		--buffer-size 64 >"$tmp/json" 2>"$tmp/err" &
+	watcher=$!
+	for ((i = 0; i < 600; i++)); do
+		! grep -q watching "$tmp/err" || break
+		sleep 0.1
+	done
+	"${stack[@]}" "$tmp/apart/buffer" >"$tmp/said"
+	sleep 2
+	# Nothing is told yet: the symbols are waited for.
+	[[ ! -s $tmp/json ]] || { echo "told before the server answered"; status=1; }
+	for ((i = 0; i < 20; i++)); do
+		btctl burst 1 1000 || status=1
+		sleep 0.1
+	done
+	sleep 10
+	kill -INT $watcher
+	wait $watcher || status=1
+	kill $slow
+	return $status
+}
+check "a server that takes its time" while_waiting
+check "20,000 events meanwhile: each is told" same 20000 \
+	"$(jq -c 'select(.event == "double_free" and .device == 1) | 1' "$tmp/json" | wc -l)"
+check "none is lost" same 0 "$(tail -n 1 "$tmp/json" | jq .lost)"
 ktap_finished

@@ -11,6 +11,12 @@
 #include "symbol/stack.h"
 #include "util/util.h"
 
+/* A file's symbols may take minutes: meanwhile no ring may run over. */
+static void pull(void *trace)
+{
+	trace_pull(trace);
+}
+
 /* Begins to record. Returns false where it cannot, having said why. */
 bool live_open(struct live *live, bool all, bool forks)
 {
@@ -19,6 +25,8 @@ bool live_open(struct live *live, bool all, bool forks)
 		return false;
 	live->style.labels = labels_new();
 	live->style.stacks = stacks_new();
+	stacks_look_in(live->style.stacks, live->symfs, live->debug_path);
+	stacks_while_waiting(live->style.stacks, pull, live->trace);
 	if (!live->json && !live->no_group)
 		live->groups = groups_new(&live->style);
 	return true;

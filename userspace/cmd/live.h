@@ -16,6 +16,8 @@ struct trace;
  * @json: a line of JSON each
  * @no_group: each event is told whole, however often it comes
  * @buffer_kb: the room for events not yet read, a CPU
+ * @symfs: the root of the paths of files with symbols; NULL for the one there is
+ * @debug_path: more directories with debug files; NULL for none
  * @lost_told: how many lost events have been told of
  */
 struct live {
@@ -25,6 +27,8 @@ struct live {
 	bool json;
 	bool no_group;
 	uint64_t buffer_kb;
+	const char *symfs;
+	const char *debug_path;
 	uint64_t lost_told;
 };
 

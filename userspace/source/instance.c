@@ -231,6 +231,7 @@ void trace_destroy(struct trace *trace)
 	for (i = 0; i < trace->nr_cpus; i++) {
 		close(trace->cpus[i].fd);
 		kbuffer_free(trace->cpus[i].buffer);
+		trace_free_pulled(trace, &trace->cpus[i]);
 		free(trace->cpus[i].page);
 	}
 	if (trace->uevents >= 0)

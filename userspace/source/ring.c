@@ -8,6 +8,8 @@
  * found empty after that record was made.
  */
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -31,6 +33,60 @@ static bool take_record(struct cpu *cpu, void *data, unsigned long long time)
 	return data;
 }
 
+/* Into @cpu->page: the oldest page that was pulled, else the ring's. */
+static bool next_page(struct trace *trace, struct cpu *cpu)
+{
+	struct pulled *pulled = cpu->pulled;
+
+	if (!pulled)
+		return read(cpu->fd, cpu->page, trace->page_size) > 0;
+	memcpy(cpu->page, pulled->page, trace->page_size);
+	cpu->pulled = pulled->next;
+	if (!cpu->pulled)
+		cpu->pulled_end = NULL;
+	free(pulled);
+	trace->nr_pulled--;
+	return true;
+}
+
+/* Returns false where the ring is empty. */
+static bool pull_page(struct trace *trace, struct cpu *cpu)
+{
+	struct pulled *pulled = xrealloc(NULL, 1, sizeof(*pulled) + trace->page_size);
+
+	if (read(cpu->fd, pulled->page, trace->page_size) <= 0) {
+		free(pulled);
+		return false;
+	}
+	pulled->next = NULL;
+	*(cpu->pulled_end ? cpu->pulled_end : &cpu->pulled) = pulled;
+	cpu->pulled_end = &pulled->next;
+	trace->nr_pulled++;
+	return true;
+}
+
+/**
+ * trace_pull - takes what there is out of the rings, for trace_next()
+ * @trace: the trace
+ *
+ * For who does something else for long: a ring that is full loses events. Beyond
+ * MAX_PULLED they stay in the rings.
+ */
+void trace_pull(struct trace *trace)
+{
+	struct cpu *cpu;
+
+	for (cpu = trace->cpus; cpu < trace->cpus + trace->nr_cpus; cpu++)
+		while (trace->nr_pulled < MAX_PULLED / trace->page_size && pull_page(trace, cpu))
+			;
+}
+
+void trace_free_pulled(struct trace *trace, struct cpu *cpu)
+{
+	while (cpu->pulled)
+		next_page(trace, cpu);
+}
+
 /* Reads pages until one has a record, or the ring is empty. */
 void trace_fill(struct trace *trace, struct cpu *cpu)
 {
@@ -39,7 +95,7 @@ void trace_fill(struct trace *trace, struct cpu *cpu)
 
 	do {
 		cpu->empty_at = monotonic_ns();
-		if (read(cpu->fd, cpu->page, trace->page_size) <= 0)
+		if (!next_page(trace, cpu))
 			return;
 		if (kbuffer_load_subbuffer(cpu->buffer, cpu->page))
 			return;

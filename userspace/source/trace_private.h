@@ -20,9 +20,19 @@
 	"  (see dmesg, and whether /sys/kernel/security/lockdown lets nobody trace)"
 
 struct event_formats;
+/* Memory for events that were taken out of the rings early, of all CPUs together */
+#define MAX_PULLED (64U << 20)
+
+/* A page that trace_pull() has read. */
+struct pulled {
+	struct pulled *next;
+	char page[];
+};
 
 struct cpu {
 	unsigned int nr;
+	struct pulled *pulled; /* the oldest one */
+	struct pulled **pulled_end; /* where the next one goes; NULL where none was pulled */
 	int fd;
 	void *page;
 	struct kbuffer *buffer;
@@ -40,6 +50,7 @@ struct trace {
 	struct pollfd *polled; /* one a CPU, the uevents, the output */
 	size_t nr_cpus;
 	size_t page_size;
+	size_t nr_pulled;
 	int uevents;
 	bool all;
 	bool forks;
@@ -55,6 +66,7 @@ struct trace {
 
 /* ring.c */
 void trace_fill(struct trace *trace, struct cpu *cpu);
+void trace_free_pulled(struct trace *trace, struct cpu *cpu);
 
 /* reload.c */
 int trace_open_uevents(void);

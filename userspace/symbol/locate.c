@@ -157,10 +157,37 @@ void locate_stat(const struct locate_paths *paths, const struct bufftrack_frame 
 	free(whole);
 }
 
-/* locate_debug - opens a file with a frame's debug information that only the user can read */
+/* Beside the file, under the name that is usual: readers look for others themselves. */
+static int open_beside(const struct locate_paths *paths, const struct bufftrack_frame *frame)
+{
+	char path[BUFFTRACK_PATH_LEN + 1] = "", beside[BUFFTRACK_PATH_LEN + 32];
+	char *name;
+	int fd;
+
+	memcpy(path, frame->path, strnlen(frame->path, BUFFTRACK_PATH_LEN));
+	name = path[0] == '/' ? strrchr(path, '/') + 1 : NULL;
+	if (!name)
+		return -1;
+	snprintf(beside, sizeof(beside), "%s.debug", path);
+	fd = open_at(paths, beside);
+	if (fd >= 0)
+		return fd;
+	snprintf(beside, sizeof(beside), "%.*s.debug/%s.debug", (int)(name - path), path, name);
+	return open_at(paths, beside);
+}
+
+/**
+ * locate_debug - opens a file with a frame's debug information
+ * @paths: where to look
+ * @frame: the frame
+ *
+ * A reader that is nobody may not read each that the user may. Returns -1 for none.
+ */
 int locate_debug(const struct locate_paths *paths, const struct bufftrack_frame *frame)
 {
-	int fd = open_by_build_id(paths->debug_path, frame, ".debug");
+	int fd = open_beside(paths, frame);
 
+	if (fd < 0)
+		fd = open_by_build_id(paths->debug_path, frame, ".debug");
 	return fd < 0 ? open_of_perf(frame, "/debug") : fd;
 }

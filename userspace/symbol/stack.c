@@ -46,6 +46,18 @@ struct stacks *stacks_of_recording(void)
 	return stacks;
 }
 
+/* stacks_look_in - as resolver_look_in() */
+void stacks_look_in(struct stacks *stacks, const char *symfs, const char *debug_path)
+{
+	resolver_look_in(stacks->resolver, symfs, debug_path);
+}
+
+/* stacks_while_waiting - as resolver_while_waiting() */
+void stacks_while_waiting(struct stacks *stacks, void (*do_it)(void *data), void *data)
+{
+	resolver_while_waiting(stacks->resolver, do_it, data);
+}
+
 static void clear(struct stack *stack)
 {
 	struct stack_frame *frame;

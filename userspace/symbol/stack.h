@@ -51,6 +51,8 @@ struct stack {
 
 struct stacks *stacks_new(void);
 struct stacks *stacks_of_recording(void);
+void stacks_look_in(struct stacks *stacks, const char *symfs, const char *debug_path);
+void stacks_while_waiting(struct stacks *stacks, void (*do_it)(void *data), void *data);
 void stacks_free(struct stacks *stacks);
 void stacks_forget(struct stacks *stacks);
 const struct stack *stacks_get(struct stacks *stacks, uint32_t id);

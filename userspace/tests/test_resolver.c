@@ -132,6 +132,12 @@ static void test_debug_files(void)
 	check("a debug file beside it", finds("apart", NULL));
 	check("a debug file in .debug", finds("below/apart", NULL));
 	check("one of another build is none", finds("other/apart", stripped));
+	if (geteuid() == 0) {
+		shell("mkdir -m 700 secret && cp apart apart.debug secret");
+		/* Its name is the usual one: it is handed to nobody, too. */
+		check("a debug file that only root can read",
+		      finds("apart", NULL) && finds("secret/apart", NULL));
+	}
 	child = await_reader("fifo/apart.debug");
 	check("nor is a FIFO", finds("fifo/apart", stripped));
 	check("which is not opened", still_waits(child));
