@@ -31,6 +31,8 @@ struct report {
 	size_t nr_paths;
 	const char *name; /* of all of them, for messages */
 	const char *perfetto_path;
+	const char *symfs;
+	const char *debug_path;
 	struct event_filter filter;
 	bool json;
 	bool summary_only;
@@ -328,6 +330,7 @@ static int run_report(struct report *report)
 		find_clock(report);
 	report->style.labels = labels_of_recording();
 	report->style.stacks = stacks_of_recording();
+	stacks_look_in(report->style.stacks, report->symfs, report->debug_path);
 	report->style.colour = report_wants_colour(stdout);
 	done = tell_all(report);
 	labels_free(report->style.labels);
@@ -353,6 +356,7 @@ static int report_main(int argc, char **argv)
 	const char *suppressions = NULL;
 	const struct option_spec options[] = {
 		OPTION_FLAG('a', "all", &report.filter.all),
+		OPTION_TEXT(0, "debuginfo-path", &report.debug_path),
 		OPTION_NUMBER('d', "device", &report.filter.device,
 			      .given = &report.filter.by_device),
 		OPTION_NUMBER('e', "error-exitcode", &report.error_exitcode, .max = 255,
@@ -363,6 +367,7 @@ static int report_main(int argc, char **argv)
 		OPTION_NUMBER('p', "pid", &report.filter.pid, .given = &report.filter.by_pid),
 		OPTION_FLAG('s', "summary", &report.summary_only),
 		OPTION_TEXT(0, "suppressions", &suppressions),
+		OPTION_TEXT(0, "symfs", &report.symfs),
 	};
 	int ret = command_options(&cmd_report, argc, argv, options, ARRAY_SIZE(options));
 
@@ -401,6 +406,8 @@ const struct command cmd_report = {
 		 "\n"
 		 "Options:\n"
 		 "  -a, --all           every event: each alloc, free, open, close, reset\n"
+		 "      --debuginfo-path DIRS  more directories with debug files, looked into\n"
+		 "                      before /usr/lib/debug; colons between them\n"
 		 "  -d, --device ID     reports of one device only; the balance is of all\n"
 		 "  -e, --error-exitcode N\n"
 		 "                      what a bad free that is reported exits with (0)\n"
@@ -414,6 +421,7 @@ const struct command cmd_report = {
 		 "  -s, --summary       the balance only\n"
 		 "      --suppressions FILE\n"
 		 "                      bad verdicts that are known, and not to be reported\n"
+		 "      --symfs DIR     look for files with symbols below this root\n"
 		 "\n"
 		 "Examples:\n"
 		 "  sudo trace-cmd record -C mono -e bufftrack ./test\n"

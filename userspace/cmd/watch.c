@@ -161,12 +161,14 @@ static int watch_main(int argc, char **argv)
 		OPTION_NUMBER('b', "buffer-size", &watch.live.buffer_kb, .min = 1,
 			      .range = "at least 1 (KB a CPU)"),
 		OPTION_NUMBER('c', "count", &watch.count),
+		OPTION_TEXT(0, "debuginfo-path", &watch.live.debug_path),
 		OPTION_NUMBER('d', "device", &watch.filter.device,
 			      .given = &watch.filter.by_device),
 		OPTION_FLAG('G', "no-group", &watch.live.no_group),
 		OPTION_FLAG('j', "json", &watch.live.json),
 		OPTION_NUMBER('p', "pid", &watch.filter.pid, .given = &watch.filter.by_pid),
 		OPTION_FLAG('q', "quiet", &watch.quiet),
+		OPTION_TEXT(0, "symfs", &watch.live.symfs),
 		OPTION_DURATION('t', "timeout", &watch.timeout_ns, .min = 1, .range = "above 0"),
 	};
 	int ret = command_options_only(&cmd_watch, argc, argv, options, ARRAY_SIZE(options));
@@ -185,6 +187,8 @@ const struct command cmd_watch = {
 		 "  -a, --all               every event: each alloc, free, open, close, reset\n"
 		 "  -b, --buffer-size KB    room for events not yet read, a CPU (1024)\n"
 		 "  -c, --count N           end after N events, whole or in a count; 0: never\n"
+		 "      --debuginfo-path DIRS  more directories with debug files, looked into\n"
+		 "                          before /usr/lib/debug; colons between them\n"
 		 "  -d, --device ID         events of one device only\n"
 		 "  -G, --no-group          tell each bad free whole; otherwise those after the\n"
 		 "                          fifth from the same two stacks are counted\n"
@@ -192,6 +196,7 @@ const struct command cmd_watch = {
 		 "  -j, --json              one JSON object a line\n"
 		 "  -p, --pid PID           events that process PID caused only\n"
 		 "  -q, --quiet             do not say \"watching\"\n"
+		 "      --symfs DIR         look for files with symbols below this root\n"
 		 "  -t, --timeout DURATION  end after that time (10s, 5m; seconds if plain)\n"
 		 "\n"
 		 "Examples:\n"

@@ -199,6 +199,7 @@ static int run_main(int argc, char **argv)
 		OPTION_FLAG(0, "as-root", &as_root),
 		OPTION_NUMBER('b', "buffer-size", &run.live.buffer_kb, .min = 1,
 			      .range = "at least 1 (KB a CPU)"),
+		OPTION_TEXT(0, "debuginfo-path", &run.live.debug_path),
 		OPTION_NUMBER('e', "error-exitcode", &run.error_exitcode, .max = 255,
 			      .range = "at most 255"),
 		OPTION_FLAG('G', "no-group", &run.live.no_group),
@@ -209,6 +210,7 @@ static int run_main(int argc, char **argv)
 		OPTION_TEXT('o', "output", &run.output),
 		OPTION_FLAG(0, "require-client", &run.require_client),
 		OPTION_TEXT(0, "suppressions", &suppressions),
+		OPTION_TEXT(0, "symfs", &run.live.symfs),
 		OPTION_FLAG('t', "trap", &run.trap),
 		OPTION_FLAG('u', "unknown", &run.unknown),
 		OPTION_TEXT(0, "user", &user),
@@ -253,6 +255,8 @@ const struct command cmd_run = {
 		"      --allow-loss        lost events and an unloaded module are no failure\n"
 		"      --as-root           under sudo: run the command as root\n"
 		"  -b, --buffer-size KB    room for events not yet read, a CPU (4096)\n"
+		"      --debuginfo-path DIRS  more directories with debug files, looked into\n"
+		"                          before /usr/lib/debug; colons between them\n"
 		"  -e, --error-exitcode N  what a bad free exits with (3); 0: as the command\n"
 		"  -G, --no-group          tell each bad free whole; otherwise those after the\n"
 		"                          fifth from the same two stacks are counted\n"
@@ -266,6 +270,7 @@ const struct command cmd_run = {
 		"      --require-client    fail where nothing was tracked\n"
 		"      --suppressions FILE\n"
 		"                          bad verdicts that are known, and not to be reported\n"
+		"      --symfs DIR         look for files with symbols below this root\n"
 		"  -t, --trap              ask the runtime for a SIGTRAP at a bad free, so that\n"
 		"                          a debugger stops there (sets BUFFTRACK_TRAP=1)\n"
 		"  -u, --unknown           all frees of unknown buffers are bad frees, also those\n"
