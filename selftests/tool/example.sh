@@ -231,7 +231,7 @@ while_waiting()
 	done
 	: >"$tmp/err"
 	DEBUGINFOD_URLS=http://127.0.0.1:$(<"$tmp/port")/ bufftrack watch --json \
-		--buffer-size 64 >"$tmp/json" 2>"$tmp/err" &
+		>"$tmp/json" 2>"$tmp/err" &
 	watcher=$!
 	for ((i = 0; i < 600; i++)); do
 		! grep -q watching "$tmp/err" || break

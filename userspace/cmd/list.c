@@ -114,7 +114,7 @@ static struct json_object *event_json(const struct list *list, const struct buff
 	json_add_text(object, "comm", comm);
 	json_add_time(object, "time", event->time);
 	json_add_bool(object, "exited", event->exited);
-	stack = stacks_get(list->stacks, event->stack_id);
+	stack = stacks_get(list->stacks, event->stack_id, event->pid, event->time);
 	json_add_number(object, "stack_id", event->stack_id);
 	json_add(object, "stack", report_stack_json(stack));
 	json_add_text(object, "no_stack", stack->why);
@@ -264,7 +264,7 @@ static void print_who(struct list *list, const char *label, const struct bufftra
 	format_duration(span, list->now > event->time ? list->now - event->time : 0);
 	printf("  %-14s pid %u (%s%s) tid %u, %s ago\n", label, event->pid, comm,
 	       event->exited ? ", exited" : "", event->tid, span);
-	report_stack(stacks_get(list->stacks, event->stack_id));
+	report_stack(stacks_get(list->stacks, event->stack_id, event->pid, event->time));
 }
 
 /* Beneath its row: where the life ended, and where it began. */

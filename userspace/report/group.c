@@ -55,23 +55,23 @@ void groups_free(struct groups *groups)
 	free(groups);
 }
 
-static uint64_t hash_of(const struct groups *groups, uint32_t id)
+static uint64_t hash_of(const struct groups *groups, const struct who *who)
 {
 	const struct stack *stack;
 
-	if (!id)
+	if (!who->stack_id)
 		return 0;
-	stack = stacks_get(groups->style->stacks, id);
+	stack = stacks_get(groups->style->stacks, who->stack_id, who->pid, who->time);
 	/* What the kernel does not keep any more still has its number. */
-	return stack->nr ? stack->hash : id;
+	return stack->nr ? stack->hash : who->stack_id;
 }
 
 static void make_key(const struct groups *groups, const struct event *event, struct group_key *key)
 {
 	memset(key, 0, sizeof(*key));
 	memcpy(key->name, event->name, sizeof(key->name));
-	key->offender = hash_of(groups, event->by.stack_id);
-	key->other = hash_of(groups, event_other(event)->stack_id);
+	key->offender = hash_of(groups, &event->by);
+	key->other = hash_of(groups, event_other(event));
 	if (key->offender)
 		return;
 	key->device = event->device;

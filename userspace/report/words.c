@@ -196,7 +196,8 @@ const char *report_offence(const struct event *event)
 
 const struct stack *report_stack_of(const struct report_style *style, const struct who *who)
 {
-	return who->stack ? who->stack : stacks_get(style->stacks, who->stack_id);
+	return who->stack ? who->stack
+			  : stacks_get(style->stacks, who->stack_id, who->pid, who->time);
 }
 
 /* A client that leaves gives no stack: it is the alloc that has no free. */

@@ -227,10 +227,12 @@ static const char *fetch(struct stacks *stacks, struct stack *stack, uint32_t id
  * stacks_get - the stack of that number
  * @stacks: all of them
  * @id: its number; 0 where the caller passed none
+ * @pid: whose it is; 0 where that is not known
+ * @time: when it was given, ns of CLOCK_MONOTONIC
  *
  * What it returns is good until the next call.
  */
-const struct stack *stacks_get(struct stacks *stacks, uint32_t id)
+const struct stack *stacks_get(struct stacks *stacks, uint32_t id, uint32_t pid, uint64_t time)
 {
 	struct stack *stack = &stacks->slots[id % NR_SLOTS];
 
@@ -245,6 +247,7 @@ const struct stack *stacks_get(struct stacks *stacks, uint32_t id)
 	if (stack->id == id)
 		return stack;
 	clear(stack);
+	resolver_of_process(stacks->resolver, (pid_t)pid, time);
 	stacks->none.why = fetch(stacks, stack, id);
 	return stacks->none.why ? &stacks->none : stack;
 }

@@ -55,7 +55,7 @@ void stacks_look_in(struct stacks *stacks, const char *symfs, const char *debug_
 void stacks_while_waiting(struct stacks *stacks, void (*do_it)(void *data), void *data);
 void stacks_free(struct stacks *stacks);
 void stacks_forget(struct stacks *stacks);
-const struct stack *stacks_get(struct stacks *stacks, uint32_t id);
+const struct stack *stacks_get(struct stacks *stacks, uint32_t id, uint32_t pid, uint64_t time);
 const struct stack *stacks_resolve(struct stacks *stacks, const struct bufftrack_frame *frames,
 				   uint32_t nr);
 

@@ -129,6 +129,9 @@ const char *symbols_why(enum unresolved why)
 		[LONG_PATH] = "the file's path is too long",
 		[NOT_THERE] =
 			"no file is there: it was removed, or lies in another mount namespace",
+		[NOT_THERE_EITHER] = "no file is there, nor in the mount namespace of the process",
+		[REMOVED] = "the file is not there any more",
+		[MADE_CODE] = "code made at run time: the name is of /tmp/perf-PID.map",
 		[DELETED] = "the file was deleted",
 		[IN_MEMORY] = "the code is in memory (memfd), in no file that has a path",
 		[UNREADABLE] = "the file cannot be read, or is no regular file",

@@ -21,8 +21,10 @@ static uint64_t last_all;
 static char last_text[REPORT_GROUP_TEXT];
 
 /* Stack 1000 and above are gone; the last digit is the place, the rest the process. */
-const struct stack *stacks_get(struct stacks *stacks, uint32_t id)
+const struct stack *stacks_get(struct stacks *stacks, uint32_t id, uint32_t pid, uint64_t time)
 {
+	(void)pid;
+	(void)time;
 	static struct stack stack;
 
 	(void)stacks;
