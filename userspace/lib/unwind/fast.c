@@ -119,14 +119,14 @@ static __attribute__((noinline)) enum step take_rare(struct walk *walk, uint64_t
  */
 static __attribute__((no_sanitize("address"))) enum step take_stack(struct walk *walk)
 {
-	uintptr_t pc = walk->pc, sp = walk->sp, fp = walk->fp, cfa;
+	uintptr_t pc = walk->pc, sp = walk->sp, fp = walk->fp, lowest;
 	uint64_t *at = walk->at, *const last = walk->last;
 	uint64_t expected = 0, rule;
 	enum step step;
 
-	for (; pc; sp = cfa) {
+	while (pc) {
 		rule = cached_rule(pc);
-		if (__builtin_expect((rule & (RULE_LIBRARY | RULE_RARE)) != expected, 0)) {
+		if (__builtin_expect((rule ^ expected) & (RULE_LIBRARY | RULE_RARE), 0)) {
 			put_back(walk, pc, sp, fp, at);
 			rule = settle(walk, rule);
 			expected = walk->library;
@@ -135,30 +135,35 @@ static __attribute__((no_sanitize("address"))) enum step take_stack(struct walk 
 				if (step != STEP_NEXT)
 					return step;
 				pc = walk->pc;
-				cfa = walk->sp;
+				sp = walk->sp;
 				fp = walk->fp;
 				at = walk->at;
 				continue;
 			}
 		}
 		*at = pc;
-		if (at++ == last)
+		if (at == last) {
+			at++;
 			break;
-		cfa = sp + ((int64_t)rule >> RULE_OFFSET_SHIFT);
+		}
+		at++;
+		/* From here on sp is the CFA. */
+		lowest = sp + 8;
+		sp += (int64_t)rule >> RULE_OFFSET_SHIFT;
 		if (rule & RULE_FP) {
-			cfa += fp - sp;
-			if (cfa < sp + 8)
+			sp += fp - (lowest - 8);
+			if (sp < lowest)
 				return STEP_LIBGCC;
 		}
-		if (__builtin_expect(cfa > walk->end, 0)) {
-			put_back(walk, pc, sp, fp, at);
-			step = go_beyond(walk, rule, cfa);
+		if (__builtin_expect(sp > walk->end, 0)) {
+			step = go_beyond(walk, rule, sp);
+			walk->at = at;
 			if (step != STEP_NEXT)
 				return step;
 		}
 		if (rule & RULE_SAVED)
-			fp = word_at(bufftrack_rule_saved(rule, cfa));
-		pc = word_at(cfa - 8);
+			fp = word_at(bufftrack_rule_saved(rule, sp));
+		pc = word_at(sp - 8);
 	}
 	walk->at = at;
 	return STEP_LAST;
