@@ -73,8 +73,8 @@ bool process_is_apart(pid_t pid)
 	       (its.st_ino != ours.st_ino || its.st_dev != ours.st_dev);
 }
 
-/* process_find_mapping - what is mapped at an address now */
-bool process_find_mapping(pid_t pid, uint64_t address, struct mapping *mapping)
+/* The first mapping that has the address, or, where @name is not NULL, whose path has that. */
+static bool find_mapping(pid_t pid, uint64_t address, const char *name, struct mapping *mapping)
 {
 	char path[32], line[sizeof(mapping->path) + 128];
 	bool found = false;
@@ -91,11 +91,24 @@ bool process_find_mapping(pid_t pid, uint64_t address, struct mapping *mapping)
 			continue;
 		line[strcspn(line, "\n")] = '\0';
 		snprintf(mapping->path, sizeof(mapping->path), "%s", line + at);
-		found = mapping->start <= address && address < mapping->end;
+		found = name ? strstr(mapping->path, name) != NULL
+			     : mapping->start <= address && address < mapping->end;
 	}
 	if (file)
 		fclose(file);
 	return found;
+}
+
+/* process_find_mapping - what is mapped at an address now */
+bool process_find_mapping(pid_t pid, uint64_t address, struct mapping *mapping)
+{
+	return find_mapping(pid, address, NULL, mapping);
+}
+
+/* process_find_file - a mapping whose path has @name */
+bool process_find_file(pid_t pid, const char *name, struct mapping *mapping)
+{
+	return find_mapping(pid, 0, name, mapping);
 }
 
 /* process_open_file - the file of a frame, in the mount namespace of the process */

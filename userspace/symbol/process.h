@@ -25,6 +25,7 @@ struct mapping {
 bool process_lives(pid_t pid, uint64_t time);
 bool process_is_apart(pid_t pid);
 bool process_find_mapping(pid_t pid, uint64_t address, struct mapping *mapping);
+bool process_find_file(pid_t pid, const char *name, struct mapping *mapping);
 int process_open_file(pid_t pid, const struct bufftrack_frame *frame);
 int process_open_mapped(pid_t pid, const struct bufftrack_frame *frame);
 int process_open_vdso(const struct mapping *mapping);

@@ -5,6 +5,7 @@
 #include <linux/bufftrack.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "symbol/module.h"
 #include "symbol/name.h"
@@ -68,6 +69,19 @@ static const char *symbol_name(const struct module *module, GElf_Addr address, b
 }
 
 /*
+ * The code to which a signal's handler returns. A C library that is stripped has no symbol
+ * for it: debuggers know it by its bytes, which set the number of rt_sigreturn().
+ */
+static bool is_trampoline(const struct module *module, uint64_t offset)
+{
+	static const unsigned char code[] = { 0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05 };
+	unsigned char found[sizeof(code)];
+
+	return pread(module->fd, found, sizeof(found), (off_t)offset) == sizeof(found) &&
+	       memcmp(found, code, sizeof(code)) == 0;
+}
+
+/*
  * DWARF has no linkage name, and so no scope, of what is local to a C++ file.
  *
  * A signal's trampoline and the foot of a fiber's stack are returned to at their first
@@ -117,7 +131,11 @@ void symbols_find(struct symbols *symbols, const struct bufftrack_frame *frame,
 	if (module->units)
 		list->why = units_find(module->units, address - module->units_bias, list);
 	name_called(module, address, &list->symbols[list->nr - 1]);
-	if (!list->symbols[list->nr - 1].function)
+	if (list->symbols[list->nr - 1].function)
+		return;
+	if (is_trampoline(module, frame->offset))
+		list->symbols[0].function = printable("__restore_rt");
+	else
 		list->why = module_why_no_name(module);
 }
 
@@ -131,7 +149,8 @@ const char *symbols_why(enum unresolved why)
 			"no file is there: it was removed, or lies in another mount namespace",
 		[NOT_THERE_EITHER] = "no file is there, nor in the mount namespace of the process",
 		[REMOVED] = "the file is not there any more",
-		[MADE_CODE] = "code made at run time: the name is of /tmp/perf-PID.map",
+		[MADE_CODE] =
+			"code made at run time: the name is from the program's perf map or jitdump",
 		[DELETED] = "the file was deleted",
 		[IN_MEMORY] = "the code is in memory (memfd), in no file that has a path",
 		[UNREADABLE] = "the file cannot be read, or is no regular file",

@@ -133,6 +133,54 @@ static void test_perf_map(void)
 	end_child(child);
 }
 
+/* A jitdump of code at 0x1000, at 0x2000 in its place later, and at its own end. */
+static void map_dump(void)
+{
+	static const uint32_t header[10] = { 0x4a695444, 1, 40 };
+	struct {
+		uint32_t id, size;
+		uint64_t time;
+		uint32_t pid, tid;
+		uint64_t vma, address, code_size, index;
+		char name[8];
+	} load = { .size = sizeof(load), .address = 0x1000, .code_size = 16, .name = "made" };
+	struct {
+		uint32_t id, size;
+		uint64_t time;
+		uint32_t pid, tid;
+		uint64_t vma, from, to, code_size, index;
+	} move = { 1, sizeof(move), 0, 0, 0, 0, 0x1000, 0x2000, 16, 0 };
+	char name[32];
+	FILE *file;
+
+	snprintf(name, sizeof(name), "jit-%d.dump", getpid());
+	file = fopen(name, "w+");
+	if (!file || fwrite(header, sizeof(header), 1, file) != 1 ||
+	    fwrite(&load, sizeof(load), 1, file) != 1 || fwrite(&move, sizeof(move), 1, file) != 1)
+		_exit(EXIT_FAILURE);
+	strcpy(load.name, "again");
+	fwrite(&load, sizeof(load), 1, file);
+	load.size = UINT32_MAX;
+	load.address = 0x3000;
+	fwrite(&load, sizeof(load), 1, file);
+	if (fflush(file) ||
+	    mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, fileno(file), 0) == MAP_FAILED)
+		_exit(EXIT_FAILURE);
+}
+
+static void test_jitdump(void)
+{
+	pid_t child = start_child(map_dump);
+	struct bufftrack_frame frame = { .address = 0x1005 };
+
+	check("code of a jitdump, the latest there", finds(&frame, "again", "made at run time"));
+	frame.address = 0x2005;
+	check("code that was moved before", finds(&frame, "made", "made at run time"));
+	frame.address = 0x4005;
+	check("none that it does not have", finds(&frame, NULL, "no file was mapped"));
+	end_child(child);
+}
+
 static void test_vdso(void)
 {
 	void *vdso = dlopen("linux-vdso.so.1", RTLD_NOW | RTLD_NOLOAD);
@@ -241,6 +289,7 @@ int main(void)
 	unsetenv("DEBUGINFOD_URLS");
 	resolver = resolver_new(RESOLVER_MS);
 	test_perf_map();
+	test_jitdump();
 	test_vdso();
 	if (geteuid() == 0) {
 		test_namespace();

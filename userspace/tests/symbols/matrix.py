@@ -352,8 +352,9 @@ def more_cases():
     yield Case("dwz -m, the common file gone", f"g++ -g -O2 -o it main.cpp && cp it whole && "
                "g++ -g -O1 -o full main.cpp && dwz -m common it full && rm common",
                full="whole", less=1, why=("dwz's common", NEVER_DEBUG))
-    yield c_case("gcc, .dwp", "gcc", "-g -O2 -gsplit-dwarf",
-                 before=f"gcc -g -O2 -o full {both}", after="dwp -e it && rm *.dwo", less=1,
+    yield c_case("gcc, .dwp", "gcc", "-g -O2 -gdwarf-4 -gsplit-dwarf",
+                 before=f"gcc -g -O2 -gdwarf-4 -o full {both}",
+                 after="dwp -e it && rm *.dwo", less=1,
                  why=(".dwo",), full="full", named=1)
     yield c_case("gcc, .dwo files moved", "gcc", "-g -O2 -gsplit-dwarf",
                  before=f"gcc -g -O2 -o full {both}", after="mkdir away && mv *.dwo away",
@@ -380,6 +381,57 @@ def more_cases():
                why=())
     yield Case("libc, with its debug file", "cp /lib/x86_64-linux-gnu/libc.so.6 it",
                truth="llvm", why=(), named=0.9, no_line=True, less=0.02)
+
+
+def starts(places, path, names):
+    """The functions that a return to the first byte of each of these is told to be in."""
+    at = {}
+    for address, group in symbols_at(path).items():
+        for name in group:
+            at[name] = address
+    # of_ours() takes an address that is behind a call: these are not.
+    answers = of_ours(places, path, [at[name] for name in names], build_id(path))
+    return [frames[-1][0] for _, frames in answers]
+
+
+FEET = """
+#include <signal.h>
+#include <ucontext.h>
+static void handle(int number) { (void)number; }
+static void run(void) { }
+int main(void)
+{
+	static char stack[65536];
+	ucontext_t own, other;
+
+	signal(SIGUSR1, handle);
+	raise(SIGUSR1);
+	getcontext(&other);
+	other.uc_stack.ss_sp = stack;
+	other.uc_stack.ss_size = sizeof(stack);
+	other.uc_link = &own;
+	makecontext(&other, run, 0);
+	return swapcontext(&own, &other);
+}
+"""
+
+
+def feet_of_stacks(places, directory):
+    """A signal's trampoline and a fiber's foot: nothing before them is theirs."""
+    where = os.path.join(os.path.abspath(directory), "feet")
+    os.makedirs(where, exist_ok=True)
+    with open(os.path.join(where, "feet.c"), "w", encoding="ascii") as file:
+        file.write(FEET)
+    run("gcc -g -O2 -static -o feet feet.c && cp feet bare && strip bare", where)
+    path = os.path.join(where, "feet")
+    names = ["__restore_rt", "__start_context"]
+    found = starts(places, path, names)
+    if found != names:
+        return f"{found}, not {names}"
+    at = next(address for address, group in symbols_at(path).items() if names[0] in group)
+    answers = of_ours(places, os.path.join(where, "bare"), [at], "-")
+    found = answers[0][1][-1][0]
+    return None if found == names[0] else f"stripped: {found}, not {names[0]}"
 
 
 def main():
@@ -411,7 +463,12 @@ def main():
         print(f"{'not ' if problem else ''}ok {number + 1} - symbols: {case.name}"
               + (f": {problem}" if problem else ""), flush=True)
         failed += problem is not None
-    print(f"1..{len(cases)}")
+    if not options.case:
+        problem = feet_of_stacks(places, options.directory)
+        print(f"{'not ' if problem else ''}ok {len(cases) + 1} - symbols: feet of stacks"
+              + (f": {problem}" if problem else ""))
+        failed += problem is not None
+    print(f"1..{len(cases) + 1}")
     return 1 if failed else 0
 
 
