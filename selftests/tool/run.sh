@@ -212,7 +212,7 @@ objcopy --strip-all "$tmp/apart/victim"
 build_id=$(readelf -n "$victim" | awk '/Build ID/ { print $3 }')
 unset DEBUGINFOD_URLS BUFFTRACK_STACK BUFFTRACK_TRAP
 
-begin 94
+begin 100
 check "a double free exits with 3" exits 3 --json -- victim double
 check "three stacks, by function and line" three_stacks "$tmp/report"
 check "the module, its build id, the file" same '["victim","'"$build_id"'",true]' "$(frame "$tmp/report" \
@@ -233,6 +233,13 @@ check "three stacks, after the process is gone" three_stacks "$tmp/watch"
 bufftrack list --all --json --device 0x51 >"$tmp/list"
 check "and in the list" json "$tmp/list" 'last | [.allocated, .ended | .stack[0].symbol]' \
 	'["make_buffer","drop_reference"]'
+bufftrack list --all --by site --device 0x51 >"$tmp/list"
+check "list --by site: the bytes by who allocated them" matches \
+	"SITE"$'\n'"   8192        1 make_buffer victim.c:$(said alloc | cut -d : -f 2)"$'\n' "$(<"$tmp/list")"$'\n'
+check "list --by site --json" same '["make_buffer",1,8192]' "$(
+	bufftrack list --all --by site --json --device 0x51 | jq -c '[(.site | split(" ")[0]), .buffers, .bytes]')"
+check "list --folded: the stack, outermost first" matches "main;make_buffer 8192$" \
+	"$(bufftrack list --all --folded --device 0x51)"
 watch_after "$tmp/apart/victim" true
 check "three stacks, with the debug file apart" three_stacks "$tmp/watch"
 watch_after "$tmp/apart/victim" rm "$tmp/apart/victim.debug"
@@ -341,9 +348,17 @@ echo nonsense >"$tmp/known"
 check "--suppressions: a file that is none" exits 125 --suppressions "$tmp/known" -- victim double
 
 mkfifo "$tmp/hold"
-btctl alloc 82 1 0x100 4096 wait <"$tmp/hold" >"$tmp/held" &
+btctl alloc 82 1 0x100 4096 tag=7 wait <"$tmp/hold" >"$tmp/held" &
 exec 7>"$tmp/hold"
 appears ready "$tmp/held"
+list_status()	# OPTION...
+{
+	bufftrack list "$@" >"$tmp/list"
+	echo "$? $(wc -l <"$tmp/list")"
+}
+check "list --tag --fail-if-any: there is one" same "3 2" "$(list_status --tag 7 --fail-if-any)"
+check "list --tag --fail-if-any: there is none" same "0 1" "$(list_status --tag 8 --fail-if-any)"
+check "list --tag: no failure by itself" same "0 2" "$(list_status --tag 7)"
 run --json -- btctl alloc 82 1 0x100 4096
 exec 7>&-
 check "what another has begun is no peak of ours" json "$tmp/report" \

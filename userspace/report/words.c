@@ -206,11 +206,9 @@ const struct who *report_culprit(const struct event *event)
 	return event->kind == EVENT_LEAK ? &event->life.allocated : &event->by;
 }
 
-/* Where the culprit is: for grep, and for counting the same ones. */
-const char *report_where(const struct report_style *style, const struct event *event,
-			 char text[REPORT_WHERE_TEXT])
+/* The innermost frame of a stack: for grep, and for counting the same ones. */
+const char *report_place(const struct stack *stack, char text[REPORT_WHERE_TEXT])
 {
-	const struct stack *stack = report_stack_of(style, report_culprit(event));
 	const struct stack_frame *frame = stack->frames;
 
 	if (!stack->nr)
@@ -226,4 +224,11 @@ const char *report_where(const struct report_style *style, const struct event *e
 	else
 		snprintf(text, REPORT_WHERE_TEXT, "0x%" PRIx64, frame->address);
 	return text;
+}
+
+/* Where the culprit is. */
+const char *report_where(const struct report_style *style, const struct event *event,
+			 char text[REPORT_WHERE_TEXT])
+{
+	return report_place(report_stack_of(style, report_culprit(event)), text);
 }

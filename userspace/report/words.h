@@ -27,6 +27,7 @@ const char *report_space(const struct report_style *style, const struct event *e
 const char *report_name(const struct event *event, char between, char text[sizeof(event->name)]);
 const struct stack *report_stack_of(const struct report_style *style, const struct who *who);
 const struct who *report_culprit(const struct event *event);
+const char *report_place(const struct stack *stack, char text[REPORT_WHERE_TEXT]);
 const char *report_where(const struct report_style *style, const struct event *event,
 			 char text[REPORT_WHERE_TEXT]);
 void report_why(const struct event *event, char *text, size_t room);

@@ -102,8 +102,8 @@ check "text: reports, and how many more there were" "$(cat <<-END
 printf '{"event":"double_free","offender":[]}\n{"event":3}\n{\n{"event":"leak","allocated":{"stack":3}}\n[]\n' >odd
 check "lines that are none of ours" "$(printf '0\nsites: 0 new, 0 grew, 0 shrank, 0 gone, 2 the same')" \
 	"$(differs odd odd)"
-printf 'PERFILE2' >cut
-check "a recording that is cut" 1 "$(differs cut good | head -n 1)"
+printf 'PERFILE2' >short
+check "a recording that is cut" 1 "$(differs short good | head -n 1)"
 check "no such file" 1 "$(differs good no-such | head -n 1)"
 check "one file" 2 "$(differs good | head -n 1)"
 echo "1..$tests"
