@@ -78,7 +78,7 @@ refuses()	# MESSAGE FILE
 	same 1 $status && matches "$1" "$(<"$tmp/err")"
 }
 
-begin 53
+begin 60
 
 # A log whose balance is known: what is watched of its replay, its clients' leaving too,
 # is replayed once more, and recorded by both.
@@ -217,6 +217,28 @@ check "--suppressions: of the balance only, too" exits_with 0 bufftrack report -
 	--suppressions "$tmp/known" "$tmp/private.dat"
 check "--gen-suppressions: one for each report" same "$(bufftrack report "$tmp/private.dat" |
 	grep -c ^SUMMARY:)" "$(bufftrack report --gen-suppressions "$tmp/private.dat" | grep -c '^{$')"
+
+# The double free of PRIVATE clients: which filters let it through
+told()	# OPTION...
+{
+	bufftrack report --json "$@" "$tmp/private.dat" 2>/dev/null |
+		jq -c 'select(.event == "double_free") | [.device, .space]'
+}
+free=$(bufftrack report --json "$tmp/private.dat" 2>/dev/null | jq -c 'select(.event == "double_free")')
+client=$(jq .client <<<"$free")
+time=$(jq '.offender | .time // .recorded' <<<"$free")
+later()	# SECONDS
+{
+	awk -v time="$time" -v more="$1" 'BEGIN { printf "%.6f", time + more }'
+}
+check "--client" same '["0x52",1]' "$(told --client "$client")"
+check "--client: another" same "" "$(told --client $((client + 1)))"
+check "--space" same '["0x52",1] ' "$(told --space 1) $(told --space 2)"
+check "--tag" same '["0x52",1] ' "$(told --tag 0) $(told --tag 9)"
+check "--since" same '["0x52",1] ' "$(told --since "$(later -1)") $(told --since "$(later 1)")"
+check "--until" same ' ["0x52",1]' "$(told --until "$(later -1)") $(told --until "$(later 1)")"
+check "--error-exitcode: of that time" exits_with 0 bufftrack report -e 4 --since "$(later 1)" \
+	"$tmp/private.dat"
 
 echo nothing >"$tmp/file"
 check "another file is refused" refuses "neither" "$tmp/file"

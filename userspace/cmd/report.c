@@ -61,6 +61,12 @@ static void explain_no_events(const struct report *report)
 			 plural(report->facts.unknown));
 }
 
+/* Whether what is reported is known the second time through only. */
+static bool decides_later(const struct report *report)
+{
+	return report->suppressions || report->filter.since || report->filter.until;
+}
+
 /* Takes an event that is reported, and is not suppressed, for the exit status. */
 static void count_failing(struct report *report, const struct event *event)
 {
@@ -83,7 +89,7 @@ static bool take_stock(struct report *report)
 		report->events++;
 		if (recorded.event.kind == EVENT_CLIENT_OPEN)
 			numbers_add(&report->clients, recorded.event.client);
-		if (!report->suppressions && event_wanted(&report->filter, &recorded.event))
+		if (!decides_later(report) && event_wanted(&report->filter, &recorded.event))
 			count_failing(report, &recorded.event);
 	}
 	recording_close(recording, &report->facts);
@@ -143,7 +149,7 @@ static void tell_event(struct report *report, struct recorded *recorded)
 		event->by.stack = &deferred_stack;
 	if (suppressions_match(report->suppressions, &report->style, event))
 		return;
-	if (report->suppressions)
+	if (decides_later(report))
 		count_failing(report, event);
 	if (report->summary_only)
 		return;
@@ -177,7 +183,7 @@ static bool tell_events(struct report *report, struct perfetto *perfetto)
 			ledger_take(ledger, &recorded.event);
 			perfetto_add(perfetto, &recorded.event, ledger);
 		}
-		if ((!report->summary_only || report->suppressions) &&
+		if ((!report->summary_only || decides_later(report)) &&
 		    event_wanted(&report->filter, &recorded.event))
 			tell_event(report, &recorded);
 	}
@@ -295,7 +301,7 @@ static bool tell_all(struct report *report)
 		if (!perfetto)
 			return false;
 	}
-	if (perfetto || !report->summary_only || report->suppressions)
+	if (perfetto || !report->summary_only || decides_later(report))
 		done = tell_events(report, perfetto);
 	if (perfetto)
 		done &= perfetto_close(perfetto);
@@ -326,7 +332,7 @@ static int run_report(struct report *report)
 
 	if (!take_stock(report))
 		return EXIT_ERROR;
-	if (!report->summary_only || report->perfetto_path)
+	if (!report->summary_only || report->perfetto_path || decides_later(report))
 		find_clock(report);
 	report->style.labels = labels_of_recording();
 	report->style.stacks = stacks_of_recording();
@@ -356,6 +362,8 @@ static int report_main(int argc, char **argv)
 	const char *suppressions = NULL;
 	const struct option_spec options[] = {
 		OPTION_FLAG('a', "all", &report.filter.all),
+		OPTION_NUMBER(0, "client", &report.filter.client,
+			      .given = &report.filter.by_client),
 		OPTION_TEXT(0, "debuginfo-path", &report.debug_path),
 		OPTION_NUMBER('d', "device", &report.filter.device,
 			      .given = &report.filter.by_device),
@@ -365,9 +373,13 @@ static int report_main(int argc, char **argv)
 		OPTION_FLAG('j', "json", &report.json),
 		OPTION_TEXT('P', "perfetto", &report.perfetto_path),
 		OPTION_NUMBER('p', "pid", &report.filter.pid, .given = &report.filter.by_pid),
+		OPTION_DURATION(0, "since", &report.filter.since),
+		OPTION_NUMBER(0, "space", &report.filter.space, .given = &report.filter.by_space),
 		OPTION_FLAG('s', "summary", &report.summary_only),
 		OPTION_TEXT(0, "suppressions", &suppressions),
 		OPTION_TEXT(0, "symfs", &report.symfs),
+		OPTION_NUMBER(0, "tag", &report.filter.tag, .given = &report.filter.by_tag),
+		OPTION_DURATION(0, "until", &report.filter.until, .min = 1, .range = "above 0"),
 	};
 	int ret = command_options(&cmd_report, argc, argv, options, ARRAY_SIZE(options));
 
@@ -406,6 +418,7 @@ const struct command cmd_report = {
 		 "\n"
 		 "Options:\n"
 		 "  -a, --all           every event: each alloc, free, open, close, reset\n"
+		 "      --client ID     reports of one client only; the balance is of all\n"
 		 "      --debuginfo-path DIRS  more directories with debug files, looked into\n"
 		 "                      before /usr/lib/debug; colons between them\n"
 		 "  -d, --device ID     reports of one device only; the balance is of all\n"
@@ -418,10 +431,16 @@ const struct command cmd_report = {
 		 "  -P, --perfetto OUT  write a trace for https://ui.perfetto.dev: live bytes\n"
 		 "                      over time, and a mark for each bad event\n"
 		 "  -p, --pid PID       reports of what process PID caused; the balance is of all\n"
+		 "      --since SECONDS\n"
+		 "                      reports of that time and later: as the reports have it\n"
+		 "      --space N       reports of one memory space only\n"
 		 "  -s, --summary       the balance only\n"
 		 "      --suppressions FILE\n"
 		 "                      bad verdicts that are known, and not to be reported\n"
 		 "      --symfs DIR     look for files with symbols below this root\n"
+		 "      --tag TAG       reports of one tag only\n"
+		 "      --until SECONDS\n"
+		 "                      reports of that time and earlier\n"
 		 "\n"
 		 "Examples:\n"
 		 "  sudo trace-cmd record -C mono -e bufftrack ./test\n"

@@ -160,6 +160,7 @@ static int watch_main(int argc, char **argv)
 		OPTION_FLAG('a', "all", &watch.filter.all),
 		OPTION_NUMBER('b', "buffer-size", &watch.live.buffer_kb, .min = 1,
 			      .range = "at least 1 (KB a CPU)"),
+		OPTION_NUMBER(0, "client", &watch.filter.client, .given = &watch.filter.by_client),
 		OPTION_NUMBER('c', "count", &watch.count),
 		OPTION_TEXT(0, "debuginfo-path", &watch.live.debug_path),
 		OPTION_NUMBER('d', "device", &watch.filter.device,
@@ -168,7 +169,9 @@ static int watch_main(int argc, char **argv)
 		OPTION_FLAG('j', "json", &watch.live.json),
 		OPTION_NUMBER('p', "pid", &watch.filter.pid, .given = &watch.filter.by_pid),
 		OPTION_FLAG('q', "quiet", &watch.quiet),
+		OPTION_NUMBER(0, "space", &watch.filter.space, .given = &watch.filter.by_space),
 		OPTION_TEXT(0, "symfs", &watch.live.symfs),
+		OPTION_NUMBER(0, "tag", &watch.filter.tag, .given = &watch.filter.by_tag),
 		OPTION_DURATION('t', "timeout", &watch.timeout_ns, .min = 1, .range = "above 0"),
 	};
 	int ret = command_options_only(&cmd_watch, argc, argv, options, ARRAY_SIZE(options));
@@ -186,6 +189,7 @@ const struct command cmd_watch = {
 		 "Options:\n"
 		 "  -a, --all               every event: each alloc, free, open, close, reset\n"
 		 "  -b, --buffer-size KB    room for events not yet read, a CPU (1024)\n"
+		 "      --client ID         events of one client only\n"
 		 "  -c, --count N           end after N events, whole or in a count; 0: never\n"
 		 "      --debuginfo-path DIRS  more directories with debug files, looked into\n"
 		 "                          before /usr/lib/debug; colons between them\n"
@@ -196,7 +200,9 @@ const struct command cmd_watch = {
 		 "  -j, --json              one JSON object a line\n"
 		 "  -p, --pid PID           events that process PID caused only\n"
 		 "  -q, --quiet             do not say \"watching\"\n"
+		 "      --space N           events of one memory space only\n"
 		 "      --symfs DIR         look for files with symbols below this root\n"
+		 "      --tag TAG           events of one tag only\n"
 		 "  -t, --timeout DURATION  end after that time (10s, 5m; seconds if plain)\n"
 		 "\n"
 		 "Examples:\n"

@@ -9,6 +9,16 @@ bool event_wanted(const struct event_filter *filter, const struct event *event)
 		return false;
 	if (filter->by_pid && event->by.pid != filter->pid)
 		return false;
+	if (filter->by_client && event->client != filter->client)
+		return false;
+	if (event->by.time < filter->since || (filter->until && event->by.time > filter->until))
+		return false;
+	if ((filter->by_space || filter->by_tag) && !event_has_key(event))
+		return false;
+	if (filter->by_space && event->space != filter->space)
+		return false;
+	if (filter->by_tag && event->tag != filter->tag)
+		return false;
 	if (!filter->by_device)
 		return true;
 	return (event_has_key(event) || event->kind == EVENT_RESET) &&
