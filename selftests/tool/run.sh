@@ -340,7 +340,7 @@ check "--suppressions: the used and the unused are told" matches \
 check "--suppressions: in JSON" exits 0 --json --suppressions "$tmp/known" -- victim double
 check "--suppressions: the verdict is counted, and was suppressed" json "$tmp/report" \
 	'last | [.double_free, .bad_frees, (.suppressions | map(.used))]' '[1,0,[1,0]]'
-check "--suppressions: another verdict is a bad free" exits 3 --suppressions "$tmp/known" -- \
+check "--suppressions: another verdict is a bad free" exits 3 --unknown --suppressions "$tmp/known" -- \
 	victim double unknown
 check "--suppressions: a leak, which is no bad free" exits 0 --leak-check=full \
 	--suppressions "$tmp/known" -- victim leak
