@@ -42,7 +42,7 @@ begin 48
 unload
 check "unload: not loaded is an error" fails bufftrack unload
 bufftrack unload --json >"$tmp/out" 2>/dev/null
-check "unload --json: not loaded" json "$tmp/out" . '{"loaded":false,"changed":false,"users":[]}'
+check "unload --json: not loaded" json "$tmp/out" . '{"loaded":false,"changed":false,"users":[],"listeners":[]}'
 bufftrack status --json >"$tmp/out" 2>&1
 check "status: not loaded" json "$tmp/out" .loaded false
 bufftrack list >"$tmp/out" 2>&1

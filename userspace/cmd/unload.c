@@ -10,10 +10,12 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <time.h>
+#include <tracefs.h>
 #include <unistd.h>
 
 #include "abi/device.h"
 #include "cmd/command.h"
+#include "cmd/listeners.h"
 #include "cmd/load/load.h"
 #include "util/json.h"
 #include "util/options.h"
@@ -165,11 +167,20 @@ static int unload(struct json_object *users)
 	return error;
 }
 
+/* Who listens by ftrace; nobody where no module is loaded, or tracefs is not there. */
+static unsigned int name_listeners(struct json_object *listeners)
+{
+	const char *tracing = tracefs_tracing_dir();
+
+	return tracing && module_loaded() ? listeners_name(tracing, listeners) : 0;
+}
+
 static int unload_main(int argc, char **argv)
 {
-	struct json_object *users, *object;
-	bool json = false;
+	struct json_object *users, *listeners, *object;
+	bool json = false, force = false;
 	const struct option_spec options[] = {
+		OPTION_FLAG('f', "force", &force),
 		OPTION_FLAG('j', "json", &json),
 	};
 	int ret = command_options_only(&cmd_unload, argc, argv, options, ARRAY_SIZE(options));
@@ -178,13 +189,22 @@ static int unload_main(int argc, char **argv)
 	if (ret != COMMAND_GO_ON)
 		return ret;
 	users = json_object_new_array();
-	error = unload(users);
+	listeners = json_object_new_array();
+	if (!force && name_listeners(listeners)) {
+		fprintf(stderr,
+			"  or give --force: the kernel then erases what they have recorded\n");
+		error = -EBUSY;
+	} else {
+		error = unload(users);
+	}
 	if (json) {
 		object = load_outcome(!error);
 		json_add(object, "users", json_object_get(users));
+		json_add(object, "listeners", json_object_get(listeners));
 		json_print(object);
 	}
 	json_object_put(users);
+	json_object_put(listeners);
 	return error ? EXIT_ERROR : EXIT_OK;
 }
 
@@ -193,11 +213,14 @@ const struct command cmd_unload = {
 	.help = "unload it, or say who is using it",
 	.usage = "Usage: bufftrack unload [OPTION...]\n"
 		 "Unloads the kernel module. All its records go with it. While processes\n"
-		 "have " DEVICE_PATH " open it cannot; they are named then.\n"
+		 "have " DEVICE_PATH " open it cannot; they are named then. While ftrace has\n"
+		 "events of it on, or triggers, it does not: the kernel would erase what was\n"
+		 "recorded. How to end each is said.\n"
 		 "\n"
 		 "Options:\n"
-		 "  -h, --help  this text\n"
-		 "  -j, --json  what came of it, as one JSON object\n"
+		 "  -f, --force  unload it though ftrace listens\n"
+		 "  -h, --help   this text\n"
+		 "  -j, --json   what came of it, as one JSON object\n"
 		 "\n"
 		 "Example:\n"
 		 "  sudo bufftrack unload\n",

@@ -20,12 +20,6 @@ check()	# NAME WANTED SEEN
 	fi
 }
 
-# Of two commands that share a source or a page
-of()	# COMMAND
-{
-	if [[ $1 == unload ]]; then echo load; else echo "$1"; fi
-}
-
 # Options as "-x --long", with " =" behind those that take a value
 valued()
 {
@@ -58,7 +52,7 @@ helped()	# COMMAND
 
 paged()	# COMMAND
 {
-	sed 's/\\f[BIR]//g; s/\\-/-/g' "man/bufftrack-$(of "$1").1" |
+	sed 's/\\f[BIR]//g; s/\\-/-/g' "man/bufftrack-$1.1" |
 		sed -nE 's/^(-.), (--[a-z-]+( [A-Z]+)?)$/\1 \2/p; s/^(--[a-z-]+( [A-Z]+)?)$/\1/p' |
 		valued
 }
@@ -99,7 +93,7 @@ keys()	# COMMAND
 examples_of_page()	# COMMAND
 {
 	awk '/^\.SH EXAMPLES?/ { on = 1; next } /^\.SH/ { on = 0 } on && !/^\./' \
-		"man/bufftrack-$(of "$1").1" | sed 's/\\-/-/g; s/\\(aq/'\''/g' | sort
+		"man/bufftrack-$1.1" | sed 's/\\-/-/g; s/\\(aq/'\''/g' | sort
 }
 
 examples_of_help()	# COMMAND
@@ -115,7 +109,7 @@ check "the page of all has every command" "$(printf '%s\n' "${commands[@]}" | so
 	sed -n '/^\.SH COMMANDS/,/^\.SH OPTIONS/p' man/bufftrack.1 |
 		sed -nE 's/\\f[BR]//g; s/^\.B ([a-z]+)$/\1/p; s/^([a-z]+), ([a-z]+)$/\1\n\2/p' | sort)"
 check "and refers to each page" \
-	"$(for command in "${commands[@]}"; do of "$command"; done | sort -u)" "$(
+	"$(printf '%s\n' "${commands[@]}" | sort)" "$(
 		sed -n '/^\.SH SEE ALSO/,$p' man/bufftrack.1 |
 			sed -nE 's/.*bufftrack(-|\\-)([a-z]+) \(1\).*/\2/p' | sort -u)"
 for command in "${commands[@]}"; do
