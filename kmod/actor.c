@@ -2,6 +2,7 @@
 /*
  * Who did it: the task behind an event, remembered after it is gone.
  */
+#include <linux/cgroup.h>
 #include <linux/cred.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -41,8 +42,23 @@ void bufftrack_actor_free(struct bt_actor *actor)
 	call_rcu(&actor->rcu, actor_free_rcu);
 }
 
+/* The id of the task's cgroup: its directory's inode number. */
+static u64 current_cgroup(void)
+{
+#ifdef CONFIG_CGROUPS
+	u64 id;
+
+	rcu_read_lock();
+	id = cgroup_id(task_dfl_cgroup(current));
+	rcu_read_unlock();
+	return id;
+#else
+	return 0;
+#endif
+}
+
 /* bufftrack_actor_new - the current task as an actor, or NULL; may sleep */
-struct bt_actor *bufftrack_actor_new(void)
+struct bt_actor *bufftrack_actor_new(u64 client)
 {
 	struct bt_actor *actor = kmalloc(sizeof(*actor), BT_GFP);
 
@@ -52,6 +68,9 @@ struct bt_actor *bufftrack_actor_new(void)
 	refcount_set(&actor->refs, 1);
 	actor->stack = NULL;
 	actor->uid = current_euid();
+	actor->client = client;
+	actor->start_time = current->group_leader->start_time;
+	actor->cgroup = current_cgroup();
 	actor->pid = get_pid(task_tgid(current));
 	actor->tid = get_pid(task_pid(current));
 	/* Another thread may rename the task meanwhile: a mixture, which strscpy() ends. */
@@ -79,7 +98,8 @@ again:
 		if (seen++ == BT_ACTORS_SEEN)
 			break;
 		/* One without references is here until leave_stack() has the lock. */
-		if (actor->tid == base->tid && uid_eq(actor->uid, base->uid) &&
+		if (actor->tid == base->tid && actor->client == base->client &&
+		    uid_eq(actor->uid, base->uid) &&
 		    !memcmp(actor->comm, base->comm, sizeof(base->comm)) &&
 		    refcount_inc_not_zero(&actor->refs))
 			goto found;
@@ -97,6 +117,9 @@ again:
 	actor = fresh;
 	refcount_set(&actor->refs, 1);
 	actor->uid = base->uid;
+	actor->client = base->client;
+	actor->start_time = base->start_time;
+	actor->cgroup = base->cgroup;
 	actor->pid = get_pid(base->pid);
 	actor->tid = get_pid(base->tid);
 	memcpy(actor->comm, base->comm, sizeof(actor->comm));
@@ -112,11 +135,11 @@ found:
 }
 
 /* bufftrack_actor_fill - the current task in a slot of a cache: a reference, or NULL */
-struct bt_actor *bufftrack_actor_fill(struct bt_actor __rcu **slot)
+struct bt_actor *bufftrack_actor_fill(struct bt_actor __rcu **slot, u64 client)
 {
 	struct bt_actor *actor, *old;
 
-	actor = bufftrack_actor_new();
+	actor = bufftrack_actor_new(client);
 	if (!actor)
 		return NULL;
 	refcount_inc(&actor->refs);

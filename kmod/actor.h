@@ -23,6 +23,9 @@ struct bt_stack;
 struct bt_actor {
 	refcount_t refs;
 	kuid_t uid;
+	u64 client;
+	u64 start_time; /* of the process */
+	u64 cgroup; /* its id, when it first called */
 	struct pid *pid;
 	struct pid *tid;
 	char comm[TASK_COMM_LEN];
@@ -39,8 +42,8 @@ struct bt_when {
 	struct bt_actor *actor;
 };
 
-struct bt_actor *bufftrack_actor_new(void);
-struct bt_actor *bufftrack_actor_fill(struct bt_actor __rcu **slot);
+struct bt_actor *bufftrack_actor_new(u64 client);
+struct bt_actor *bufftrack_actor_fill(struct bt_actor __rcu **slot, u64 client);
 struct bt_actor *bufftrack_actor_at(const struct bt_actor *base, struct bt_stack *stack);
 void bufftrack_actor_free(struct bt_actor *actor);
 bool bufftrack_actor_exited(const struct bt_actor *actor);

@@ -13,7 +13,9 @@
 #include "compat.h"
 #include "alloc.h"
 #include "life.h"
+#include "close.h"
 #include "log.h"
+#include "proof.h"
 
 /* Tombstones given up at a time, where there is no memory for a record. */
 #define BT_EVICT_CHUNK 64
@@ -63,18 +65,21 @@ static int spare_fill(struct spare *spare, struct bt_share *share, const struct 
 struct alloc {
 	struct bt_caller *caller;
 	struct bt_attach *attach;
-	struct bt_space *space; /* NULL for a VIEW where there is none */
+	struct bt_space *space; /* NULL for a VIEW or a RETAIN where there is none */
+	struct bt_stats *part; /* what it counts in */
 	struct bt_key key;
 	unsigned int shard_nr;
 };
 
 static struct bt_hold *hold_add(struct bt_record *rec, struct bt_attach *attach, unsigned int shard,
-				struct bt_more_hold **spare)
+				struct bt_actor *actor, struct bt_more_hold **spare)
 {
 	struct bt_more_hold *more = *spare, **end = &rec->more;
 
 	*spare = NULL;
 	more->record = rec;
+	more->actor = actor;
+	refcount_inc(&actor->refs);
 	more->next = NULL;
 	while (*end)
 		end = &(*end)->next;
@@ -83,26 +88,23 @@ static struct bt_hold *hold_add(struct bt_record *rec, struct bt_attach *attach,
 	return &more->hold;
 }
 
-static bool has_room(const struct bt_record *rec)
+/* Of what one may take up, another user than the life's may take half: the rest is left. */
+static bool has_room(const struct bt_record *rec, const struct bt_client *client)
 {
 	const struct bt_more_hold *more;
 	unsigned int nr = 1;
 
 	for (more = rec->more; more; more = more->next)
 		nr++;
-	return nr < BT_MAX_HOLDERS;
-}
-
-/* A hold comes to have a count, or to have none: what its client counts. */
-static void hold_begins(struct bt_hold *hold, const struct bt_record *rec)
-{
-	bt_stats_bytes(&hold->attach->client->stats, rec->size, rec->size);
+	return nr < (rec->space->share->user == client->user ? BT_MAX_HOLDERS : BT_MAX_HOLDERS / 2);
 }
 
 static noinline void life_begin(struct bt_record *rec, struct alloc *alloc, struct bufftrack_op *op)
 {
 	bt_life_begin(rec, alloc->caller, alloc->attach, alloc->space, alloc->shard_nr,
 		      rec->generation, op);
+	if (op->flags & BUFFTRACK_F_PERSISTENT)
+		rec->flags |= BT_LIFE_PERSISTENT;
 }
 
 /* A key that is not known: the record that was allocated comes into the table. */
@@ -143,6 +145,20 @@ static int alloc_first(struct alloc *alloc, struct bufftrack_op *op, struct spar
 	return 0;
 }
 
+/* A life begins on a tombstone; what a FREE LAST has left over goes. */
+static int alloc_again(struct alloc *alloc, struct bt_record *rec, struct bufftrack_op *op)
+{
+	int err = bt_held_reserve(alloc->caller->client);
+
+	if (err)
+		return err;
+	bt_caller_flush(alloc->caller);
+	if (rec->state == BT_STATE_HELD)
+		bufftrack_life_settle(rec, alloc->shard_nr);
+	life_begin(rec, alloc, op);
+	return 0;
+}
+
 /* A further reference to a life. */
 static int alloc_more(struct alloc *alloc, struct bt_record *rec, struct bufftrack_op *op,
 		      struct spare *spare)
@@ -151,7 +167,7 @@ static int alloc_more(struct alloc *alloc, struct bt_record *rec, struct bufftra
 	struct bt_hold *hold = bufftrack_hold_find(rec, client);
 	int err;
 
-	if (!hold && !has_room(rec))
+	if (!hold && !has_room(rec, client))
 		return -ENOSPC;
 	if (!hold && !spare->hold) {
 		spare->need_hold = true;
@@ -165,48 +181,87 @@ static int alloc_more(struct alloc *alloc, struct bt_record *rec, struct bufftra
 			return err;
 	}
 	bt_caller_flush(alloc->caller);
-	if (op->size != rec->size)
+	if (op->verdict == BUFFTRACK_OK && op->size != rec->size)
 		op->verdict = BUFFTRACK_SIZE_MISMATCH;
 	if (!hold)
-		hold = hold_add(rec, alloc->attach, alloc->shard_nr, &spare->hold);
+		hold = hold_add(rec, alloc->attach, alloc->shard_nr, alloc->caller->actor,
+				&spare->hold);
 	if (!hold->count++)
-		hold_begins(hold, rec);
+		bufftrack_hold_begins(hold, rec);
 	rec->first.refs++;
-	bufftrack_count(BT_SHARED, alloc->space->stats, client->user, client);
+	bufftrack_count(BT_SHARED, alloc->part, client->user, client);
 	return 0;
 }
 
-/* EXCLUSIVE, and the key is live: the free of that life never came. */
-static int alloc_missed(struct alloc *alloc, struct bt_record *rec, struct bufftrack_op *op)
+/*
+ * EXCLUSIVE, and the key is live: the free of that life never came. Another user's life is
+ * not ended: it has a further reference.
+ */
+static int alloc_missed(struct alloc *alloc, struct bt_record *rec, struct bufftrack_op *op,
+			struct spare *spare, enum bt_named *named)
 {
 	struct bt_client *client = alloc->caller->client;
 	struct bt_hold *hold = bufftrack_hold_find(rec, client);
+	bool closing = bufftrack_someone_closing(rec);
 	int err;
 
-	if (!(hold && hold->count)) {
-		err = bt_held_reserve(client);
-		if (err)
-			return err;
-	} else {
-		/* bufftrack_life_end() gives the place back. */
-		atomic_inc(&client->held);
-	}
 	op->verdict = BUFFTRACK_MISSED_FREE;
-	bufftrack_life_end(rec, alloc->caller, BUFFTRACK_STATE_MISSED, alloc->shard_nr);
-	life_begin(rec, alloc, op);
+	if (rec->space->share->user != client->user) {
+		err = alloc_more(alloc, rec, op, spare);
+	} else {
+		/* bufftrack_life_end() gives the caller's own place back. */
+		err = 0;
+		if (hold && hold->count)
+			atomic_inc(&client->held);
+		else
+			err = bt_held_reserve(client);
+		if (!err) {
+			bufftrack_life_end(rec, alloc->caller, BUFFTRACK_STATE_MISSED,
+					   alloc->shard_nr);
+			life_begin(rec, alloc, op);
+			/* What was not freed is then the life before. */
+			*named = BT_NAMED_PREV;
+		}
+	}
+	if (err)
+		op->verdict = BUFFTRACK_OK;
+	else if (closing)
+		op->info |= BUFFTRACK_INFO_CLOSING;
+	return err;
+}
+
+/* SAME: the client may hold it already. */
+static int alloc_same(struct alloc *alloc, struct bt_record *rec, struct bufftrack_op *op,
+		      struct spare *spare)
+{
+	struct bt_client *client = alloc->caller->client;
+	struct bt_hold *hold = bufftrack_hold_find(rec, client);
+
+	if (!hold || !hold->count)
+		return alloc_more(alloc, rec, op, spare);
+	bt_caller_flush(alloc->caller);
+	if (op->size != rec->size)
+		op->verdict = BUFFTRACK_SIZE_MISMATCH;
+	/* As a view: it adds no reference. */
+	bufftrack_count(BT_VIEWS, alloc->part, client->user, client);
 	return 0;
 }
 
-static int alloc_view(struct bt_record *rec, struct bufftrack_op *op)
+static int alloc_view(struct bt_record *rec, const struct bt_client *client)
 {
-	if (!rec || rec->state != BUFFTRACK_STATE_LIVE) {
-		op->verdict = BUFFTRACK_DANGLING_VIEW;
-		return 0;
-	}
-	if (rec->views == BT_MAX_VIEWS)
+	u32 most = rec->space->share->user == client->user ? BT_MAX_VIEWS : BT_MAX_VIEWS / 2;
+
+	if (rec->views >= most)
 		return -EOVERFLOW;
 	rec->views++;
 	return 0;
+}
+
+/* VIEW and RETAIN are of a life that is live; with a token, of that one. */
+static bool is_dangling(const struct bt_record *rec, const struct bufftrack_op *op)
+{
+	return !rec || rec->state != BUFFTRACK_STATE_LIVE ||
+	       (op->token && op->token != rec->generation);
 }
 
 /*
@@ -219,30 +274,36 @@ static int alloc_locked(struct alloc *alloc, struct bt_record *rec, struct bufft
 {
 	struct bt_caller *caller = alloc->caller;
 	enum bt_named named = BT_NAMED_LAST;
-	int err;
+	struct bt_share *share = alloc->attach->share;
+	int err = 0;
 
-	if (op->flags & BUFFTRACK_F_VIEW) {
-		err = alloc_view(rec, op);
+	if (rec && rec->state == BUFFTRACK_STATE_LIVE)
+		bufftrack_life_exit(rec, alloc->shard_nr);
+	if (op->flags & (BUFFTRACK_F_VIEW | BUFFTRACK_F_RETAIN) && is_dangling(rec, op)) {
+		op->verdict = BUFFTRACK_DANGLING;
+		named = rec ? bufftrack_life_named(share->table, rec, op->token) : BT_NAMED_NEVER;
+	} else if (op->flags & BUFFTRACK_F_VIEW) {
+		err = alloc_view(rec, caller->client);
 	} else if (!rec) {
 		err = alloc_first(alloc, op, spare, &rec);
 	} else if (rec->state != BUFFTRACK_STATE_LIVE) {
-		err = bt_held_reserve(caller->client);
-		if (!err)
-			life_begin(rec, alloc, op);
+		err = alloc_again(alloc, rec, op);
 	} else if (op->flags & BUFFTRACK_F_EXCLUSIVE) {
-		/* What was not freed is then the life before. */
-		named = BT_NAMED_PREV;
-		err = alloc_missed(alloc, rec, op);
+		err = alloc_missed(alloc, rec, op, spare, &named);
+	} else if (op->flags & BUFFTRACK_F_SAME) {
+		err = alloc_same(alloc, rec, op, spare);
 	} else {
 		err = alloc_more(alloc, rec, op, spare);
 	}
 	if (err)
 		return err;
 
+	if (op->verdict != BUFFTRACK_OK)
+		op->info = bufftrack_proof(caller, share->table, rec, named, op);
 	bufftrack_answer(op, caller->client, rec);
 	if (op->verdict != BUFFTRACK_OK)
-		bt_verdict_tell(caller, alloc->attach->share, rec, named, op, bad);
-	if (tracepoint_enabled(bufftrack_alloc) && op->verdict != BUFFTRACK_DANGLING_VIEW)
+		bt_verdict_tell(caller, share, rec, named, op, bad);
+	if (tracepoint_enabled(bufftrack_alloc) && op->verdict != BUFFTRACK_DANGLING)
 		bufftrack_event_use(caller, rec, op, true);
 	return 0;
 }
@@ -290,6 +351,7 @@ static noinline int alloc_slow(struct bt_caller *caller, struct bt_attach *attac
 		.caller = caller,
 		.attach = attach,
 		.space = space,
+		.part = space ? space->stats : bufftrack_part_stats(attach->share, op->space),
 		.key = key,
 		.shard_nr = nr,
 	};
@@ -316,10 +378,7 @@ static noinline int alloc_slow(struct bt_caller *caller, struct bt_attach *attac
 		return alloc_failed(err);
 	if (unlikely(op->verdict != BUFFTRACK_OK || op->flags & BUFFTRACK_F_VIEW)) {
 		bt_caller_flush(caller);
-		bufftrack_verdict_end(caller,
-				      space ? space->stats
-					    : bufftrack_part_stats(attach->share, op->space),
-				      op, &bad);
+		bufftrack_verdict_end(caller, alloc.part, op, &bad);
 	}
 	return 0;
 }
@@ -329,7 +388,8 @@ static noinline int alloc_nowhere(struct bt_caller *caller, struct bufftrack_op 
 {
 	struct bt_bad bad BT_UNINIT;
 
-	op->verdict = BUFFTRACK_DANGLING_VIEW;
+	op->verdict = BUFFTRACK_DANGLING;
+	op->info = bufftrack_proof_nowhere(caller->client, op->device);
 	bt_verdict_tell(caller, NULL, NULL, BT_NAMED_NEVER, op, &bad);
 	bufftrack_verdict_end(caller, NULL, op, &bad);
 	return 0;
@@ -338,7 +398,7 @@ static noinline int alloc_nowhere(struct bt_caller *caller, struct bufftrack_op 
 /*
  * Where an ALLOC is to be: the client's attach and its user's space, which come
  * into being with the first one. A refused ALLOC must not bring them into being:
- * -ENOSPC where the limit says at once that it will be. A VIEW brings no space, and
+ * -ENOSPC where the limit says at once that it will be. A VIEW or a RETAIN brings no space, and
  * has no attach (NULL) on a device that is not known.
  */
 static noinline struct bt_attach *
@@ -347,7 +407,7 @@ alloc_place(struct bt_client *client, const struct bufftrack_op *op, struct bt_s
 	struct bt_attach *attach;
 
 	WRITE_ONCE(client->used, true);
-	if (op->flags & BUFFTRACK_F_VIEW)
+	if (op->flags & (BUFFTRACK_F_VIEW | BUFFTRACK_F_RETAIN))
 		return bufftrack_attach_make_known(client, op->device);
 
 	if ((unsigned int)atomic_read(&client->held) >= READ_ONCE(bufftrack_max_buffers))
@@ -407,7 +467,8 @@ int bufftrack_alloc(struct bt_caller *caller, struct bufftrack_op *op)
 	bt_shard_lock(shard);
 	rec = bt_record_find(attach->share->table, key);
 	/* The ordinary one begins a life on a tombstone. */
-	if (unlikely(!rec || rec->state == BUFFTRACK_STATE_LIVE || op->flags & BUFFTRACK_F_VIEW ||
+	if (unlikely(!rec || !bt_is_tombstone(rec) ||
+		     op->flags & ~(BUFFTRACK_F_EXCLUSIVE | BUFFTRACK_F_SHARED) ||
 		     bt_held_reserve(client)))
 		return alloc_slow(caller, attach, space, rec, op);
 	bt_life_begin(rec, caller, attach, space, nr, true, op);

@@ -20,6 +20,8 @@ TRACE_DEFINE_ENUM(BUFFTRACK_STATE_FREED);
 TRACE_DEFINE_ENUM(BUFFTRACK_STATE_EXITED);
 TRACE_DEFINE_ENUM(BUFFTRACK_STATE_RESET);
 TRACE_DEFINE_ENUM(BUFFTRACK_STATE_MISSED);
+TRACE_DEFINE_ENUM(BUFFTRACK_STATE_LAST);
+TRACE_DEFINE_ENUM(BUFFTRACK_STATE_CONTEXT);
 
 #define show_bufftrack_reason(reason)			\
 	__print_symbolic(reason,			\
@@ -28,14 +30,22 @@ TRACE_DEFINE_ENUM(BUFFTRACK_STATE_MISSED);
 		{ BUFFTRACK_STATE_FREED,  "free" },	\
 		{ BUFFTRACK_STATE_EXITED, "exit" },	\
 		{ BUFFTRACK_STATE_RESET,  "reset" },	\
-		{ BUFFTRACK_STATE_MISSED, "missed" })
+		{ BUFFTRACK_STATE_MISSED, "missed" },	\
+		{ BUFFTRACK_STATE_LAST,   "last" },	\
+		{ BUFFTRACK_STATE_CONTEXT, "context" })
 
 #define show_bufftrack_info(info)				\
 	__print_flags(info, "|",				\
 		{ BUFFTRACK_INFO_PROBABLE,     "probable" },	\
-		{ BUFFTRACK_INFO_HISTORY_LOST, "history_lost" })
+		{ BUFFTRACK_INFO_HISTORY_LOST, "history_lost" },	\
+		{ BUFFTRACK_INFO_NOT_RECORDED, "not_recorded" },	\
+		{ BUFFTRACK_INFO_FORKED,       "forked" },	\
+		{ BUFFTRACK_INFO_CONSEQUENCE,  "consequence" },	\
+		{ BUFFTRACK_INFO_UNDONE,       "undone" },	\
+		{ BUFFTRACK_INFO_VIEWS_LEFT,   "views_left" },	\
+		{ BUFFTRACK_INFO_CLOSING,      "closing" })
 
-/* An ALLOC or a FREE that counted. A life has ended where refs is 0. */
+/* An ALLOC or a FREE that counted. A life has ended where "ended" is 1. */
 DECLARE_EVENT_CLASS(bufftrack_use,
 	TP_PROTO(const struct bt_use *use),
 	TP_ARGS(use),
@@ -55,6 +65,11 @@ DECLARE_EVENT_CLASS(bufftrack_use,
 		__field(pid_t, pid)
 		__field(pid_t, tid)
 		__array(char, comm, TASK_COMM_LEN)
+		__field(u32, info)
+		__field(u32, ended)
+		__field(u32, uid)
+		__field(u64, start)
+		__field(u64, cgroup)
 	),
 	TP_fast_assign(
 		__entry->device = use->device;
@@ -72,6 +87,11 @@ DECLARE_EVENT_CLASS(bufftrack_use,
 		__entry->pid = use->by.pid;
 		__entry->tid = use->by.tid;
 		memcpy(__entry->comm, use->by.comm, TASK_COMM_LEN);
+		__entry->info = use->info;
+		__entry->ended = use->ended;
+		__entry->uid = use->by.uid;
+		__entry->start = use->by.start_time;
+		__entry->cgroup = use->by.cgroup;
 	),
 	TP_printk("device=0x%llx space=%u buffer=0x%llx size=%llu tag=0x%llx token=%llu generation=%llu client=%llu flags=%s refs=%u views=%u stack_id=%u pid=%d tid=%d comm=%s",
 		  __entry->device, __entry->space, __entry->buffer,
@@ -81,6 +101,10 @@ DECLARE_EVENT_CLASS(bufftrack_use,
 				{ BUFFTRACK_F_EXCLUSIVE, "exclusive" },
 				{ BUFFTRACK_F_SHARED, "shared" },
 				{ BUFFTRACK_F_VIEW, "view" },
+				{ BUFFTRACK_F_RETAIN, "retain" },
+				{ BUFFTRACK_F_SAME, "same" },
+				{ BUFFTRACK_F_PERSISTENT, "persistent" },
+				{ BUFFTRACK_F_LAST, "last" },
 				{ BUFFTRACK_LIFE_PRIVATE, "private" }),
 		  __entry->refs, __entry->views, __entry->stack_id,
 		  __entry->pid, __entry->tid, __entry->comm)
@@ -147,6 +171,19 @@ DECLARE_EVENT_CLASS(bufftrack_bad,
 		__field(pid_t, prev_alloc_tid)
 		__array(char, prev_freed_comm, TASK_COMM_LEN)
 		__array(char, prev_alloc_comm, TASK_COMM_LEN)
+		__field(u32, flags)
+		__field(u32, views)
+		__field(u32, uid)
+		__field(u32, freed_uid)
+		__field(u32, alloc_uid)
+		__field(u64, start)
+		__field(u64, cgroup)
+		__field(u64, freed_start)
+		__field(u64, freed_client)
+		__field(u64, freed_cgroup)
+		__field(u64, alloc_start)
+		__field(u64, alloc_client)
+		__field(u64, alloc_cgroup)
 	),
 	TP_fast_assign(
 		__entry->device = bad->device;
@@ -194,6 +231,19 @@ DECLARE_EVENT_CLASS(bufftrack_bad,
 		__entry->prev_alloc_tid = bad->prev.alloc.tid;
 		memcpy(__entry->prev_freed_comm, bad->prev.end.comm, TASK_COMM_LEN);
 		memcpy(__entry->prev_alloc_comm, bad->prev.alloc.comm, TASK_COMM_LEN);
+		__entry->flags = bad->flags;
+		__entry->views = bad->views;
+		__entry->uid = bad->by.uid;
+		__entry->freed_uid = bad->life.end.uid;
+		__entry->alloc_uid = bad->life.alloc.uid;
+		__entry->start = bad->by.start_time;
+		__entry->cgroup = bad->by.cgroup;
+		__entry->freed_start = bad->life.end.start_time;
+		__entry->freed_client = bad->life.end.client;
+		__entry->freed_cgroup = bad->life.end.cgroup;
+		__entry->alloc_start = bad->life.alloc.start_time;
+		__entry->alloc_client = bad->life.alloc.client;
+		__entry->alloc_cgroup = bad->life.alloc.cgroup;
 	),
 	TP_printk("device=0x%llx space=%u buffer=0x%llx size=%llu token=%llu generation=%llu client=%llu refs=%u nth=%u info=%s stack_id=%u pid=%d tid=%d comm=%s freed_reason=%s freed_time=%llu freed_pid=%d freed_tid=%d freed_comm=%s freed_stack_id=%u alloc_time=%llu alloc_pid=%d alloc_tid=%d alloc_comm=%s alloc_stack_id=%u named=%llu lives=%u frees=%u prev_generation=%llu prev_freed_reason=%s prev_freed_pid=%d",
 		  __entry->device, __entry->space, __entry->buffer,
@@ -225,7 +275,8 @@ DEFINE_BUFFTRACK_BAD(bufftrack_free_after_reset);
 DEFINE_BUFFTRACK_BAD(bufftrack_unknown_free);
 DEFINE_BUFFTRACK_BAD(bufftrack_missed_free);
 DEFINE_BUFFTRACK_BAD(bufftrack_size_mismatch);
-DEFINE_BUFFTRACK_BAD(bufftrack_dangling_view);
+DEFINE_BUFFTRACK_BAD(bufftrack_dangling);
+DEFINE_BUFFTRACK_BAD(bufftrack_held_free);
 
 /*
  * A client went away with holds: one event a life. pid, tid and comm are those
@@ -256,6 +307,15 @@ TRACE_EVENT(bufftrack_leak,
 		__array(char, alloc_comm, TASK_COMM_LEN)
 		__field(u32, lives)
 		__field(u32, frees)
+		__field(u32, info)
+		__field(u32, flags)
+		__field(u32, uid)
+		__field(u32, alloc_uid)
+		__field(u64, start)
+		__field(u64, cgroup)
+		__field(u64, alloc_start)
+		__field(u64, alloc_client)
+		__field(u64, alloc_cgroup)
 	),
 	TP_fast_assign(
 		__entry->device = bad->device;
@@ -279,6 +339,15 @@ TRACE_EVENT(bufftrack_leak,
 		memcpy(__entry->alloc_comm, bad->life.alloc.comm, TASK_COMM_LEN);
 		__entry->lives = bad->lives;
 		__entry->frees = bad->frees;
+		__entry->info = bad->info;
+		__entry->flags = bad->flags;
+		__entry->uid = bad->by.uid;
+		__entry->alloc_uid = bad->life.alloc.uid;
+		__entry->start = bad->by.start_time;
+		__entry->cgroup = bad->by.cgroup;
+		__entry->alloc_start = bad->life.alloc.start_time;
+		__entry->alloc_client = bad->life.alloc.client;
+		__entry->alloc_cgroup = bad->life.alloc.cgroup;
 	),
 	TP_printk("device=0x%llx space=%u buffer=0x%llx size=%llu generation=%llu tag=0x%llx client=%llu count=%u refs=%u pid=%d tid=%d comm=%s alloc_time=%llu alloc_pid=%d alloc_tid=%d alloc_comm=%s alloc_stack_id=%u",
 		  __entry->device, __entry->space, __entry->buffer,
@@ -288,6 +357,61 @@ TRACE_EVENT(bufftrack_leak,
 		  __entry->alloc_time, __entry->alloc_pid,
 		  __entry->alloc_tid, __entry->alloc_comm,
 		  __entry->alloc_stack_id)
+);
+
+/*
+ * An UNDO: the driver said that nothing was freed. "live" is 1 where the life lives again,
+ * or still; "refused" is how many frees of the key were refused since the one that was taken
+ * back: at most 255.
+ */
+TRACE_EVENT(bufftrack_undo,
+	TP_PROTO(const struct bt_use *use, u32 live, u32 refused),
+	TP_ARGS(use, live, refused),
+	TP_STRUCT__entry(
+		__field(u64, device)
+		__field(u64, buffer)
+		__field(u64, size)
+		__field(u64, tag)
+		__field(u64, generation)
+		__field(u64, client)
+		__field(u32, space)
+		__field(u32, flags)
+		__field(u32, refs)
+		__field(u32, views)
+		__field(u32, live)
+		__field(u32, refused)
+		__field(pid_t, pid)
+		__field(pid_t, tid)
+		__array(char, comm, TASK_COMM_LEN)
+		__field(u32, uid)
+		__field(u64, start)
+		__field(u64, cgroup)
+	),
+	TP_fast_assign(
+		__entry->device = use->device;
+		__entry->buffer = use->buffer;
+		__entry->size = use->size;
+		__entry->tag = use->tag;
+		__entry->generation = use->generation;
+		__entry->client = use->client;
+		__entry->space = use->space;
+		__entry->flags = use->flags;
+		__entry->refs = use->refs;
+		__entry->views = use->views;
+		__entry->live = live;
+		__entry->refused = refused;
+		__entry->pid = use->by.pid;
+		__entry->tid = use->by.tid;
+		memcpy(__entry->comm, use->by.comm, TASK_COMM_LEN);
+		__entry->uid = use->by.uid;
+		__entry->start = use->by.start_time;
+		__entry->cgroup = use->by.cgroup;
+	),
+	TP_printk("device=0x%llx space=%u buffer=0x%llx size=%llu generation=%llu client=%llu refs=%u live=%u refused=%u pid=%d tid=%d comm=%s",
+		  __entry->device, __entry->space, __entry->buffer,
+		  __entry->size, __entry->generation, __entry->client,
+		  __entry->refs, __entry->live, __entry->refused,
+		  __entry->pid, __entry->tid, __entry->comm)
 );
 
 /* pid, tid and comm are those of the task that opened the client. */

@@ -52,7 +52,7 @@ static __always_inline struct bt_actor *actor_get(struct bt_client *client)
 		return actor;
 	}
 	rcu_read_unlock_sched();
-	return bufftrack_actor_fill(slot);
+	return bufftrack_actor_fill(slot, client->id);
 }
 
 /* bufftrack_caller_init - the current task as a caller, or -ENOMEM; may sleep */

@@ -8,6 +8,10 @@
 #include "client.h"
 #include "param.h"
 
+/* Flags that are never cleared. */
+#define BT_CLIENT_STAYS \
+	(BUFFTRACK_CLIENT_PRIVATE | BUFFTRACK_CLIENT_PARTIAL | BUFFTRACK_CLIENT_FORKED)
+
 /*
  * Every open client by its id. xa_store() publishes it complete. Readers hold RCU,
  * under which its memory stays, and take a reference unless the last one has gone:
@@ -50,7 +54,8 @@ struct bt_client *bufftrack_client_open(void)
 	if (!client)
 		return ERR_PTR(-ENOMEM);
 
-	client->opener = bufftrack_actor_new();
+	client->id = atomic64_inc_return(&bt_last_client);
+	client->opener = bufftrack_actor_new(client->id);
 	if (!client->opener)
 		goto free;
 	if (bufftrack_stats_init(&client->stats))
@@ -58,7 +63,6 @@ struct bt_client *bufftrack_client_open(void)
 	client->user = bufftrack_user_get(current_euid());
 	if (IS_ERR(client->user))
 		goto stats;
-	client->id = atomic64_inc_return(&bt_last_client);
 	refcount_set(&client->refs, 1);
 	mutex_init(&client->lock);
 	xa_init_flags(&client->attaches, XA_FLAGS_ACCOUNT);
@@ -122,7 +126,8 @@ struct bt_client *bufftrack_client_next(u64 after)
  * @client: the caller's
  * @arg: in and out; mask, flags and name are checked by ioctl.c
  *
- * Return: 0; -EBUSY where PRIVATE comes too late, -EINVAL where it would go.
+ * Return: 0; -EBUSY where PRIVATE comes too late, -EINVAL where it, PARTIAL or
+ * FORKED would go.
  */
 int bufftrack_client_set(struct bt_client *client, struct bufftrack_client *arg)
 {
@@ -135,7 +140,7 @@ int bufftrack_client_set(struct bt_client *client, struct bufftrack_client *arg)
 	 * PRIVATE. flags are one word, read anywhere without the lock: before or after.
 	 */
 	mutex_lock(&client->lock);
-	if (mask & ~arg->flags & client->flags & BUFFTRACK_CLIENT_PRIVATE) {
+	if (mask & ~arg->flags & client->flags & BT_CLIENT_STAYS) {
 		err = -EINVAL;
 	} else if (mask & arg->flags & ~client->flags & BUFFTRACK_CLIENT_PRIVATE &&
 		   READ_ONCE(client->used)) {

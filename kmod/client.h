@@ -14,6 +14,7 @@ struct bt_attach {
 	u64 device; /* its id */
 	struct bt_space *space; /* the latest one used: a cache */
 	struct hlist_head holds[BT_SHARDS]; /* shard lock; bt_hold.node */
+	struct bt_reset reset; /* RESET CLIENT; client->lock, read under shard locks */
 };
 
 struct bt_client {
@@ -27,7 +28,10 @@ struct bt_client {
 	 */
 	unsigned int flags;
 	bool used; /* see bufftrack_client_set() */
+	bool unrecorded; /* an ALLOC or FREE was refused */
+	bool closing; /* its file has been released */
 	atomic_t held; /* lives that it holds */
+	atomic64_t leaks; /* as it closes */
 	atomic64_t log_suppressed;
 	atomic_t log_unknown;
 	struct bt_attach *last; /* the latest one used: a cache */

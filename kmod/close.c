@@ -9,6 +9,7 @@
 #include "close.h"
 #include "life.h"
 #include "log.h"
+#include "proof.h"
 #include "walk.h"
 
 /*
@@ -25,19 +26,46 @@ static struct bt_record *hold_record(struct bt_hold *hold)
 	return container_of(hold, struct bt_more_hold, hold)->record;
 }
 
-/*
- * Drops up to a chunk of the attach's holds in one shard; how many it leaked. A life of
- * another user's that has ended ends the chunk: @foreign is for bt_share_trim() then.
- */
-static unsigned int close_chunk(struct bt_attach *attach, unsigned int nr, struct bt_caller *caller,
-				struct bt_share **foreign)
+/* A closing client drops its hold; true where the life, or what was left of it, is over. */
+static bool hold_close(struct bt_record *rec, struct bt_hold *hold, struct bt_caller *caller,
+		       unsigned int nr)
 {
+	struct bt_attach *attach = hold->attach;
 	struct bt_client *client = attach->client;
-	unsigned int leaks = 0, n;
+	u32 count = hold->count;
+
+	rec->first.refs -= count;
+	if (count && rec->state == BUFFTRACK_STATE_LIVE && !(rec->flags & BT_LIFE_PERSISTENT)) {
+		atomic64_inc(&client->leaks);
+		bufftrack_count_verdict(client, bt_attach_stats(attach, rec->space_id),
+					BUFFTRACK_LEAK);
+		bufftrack_event_leak(client, attach->share, rec, count,
+				     bufftrack_proof_leak(client, rec));
+	}
+	if (rec->first.refs) {
+		bufftrack_hold_remove(rec, hold);
+		return false;
+	}
+	if (rec->state == BT_STATE_HELD) {
+		bufftrack_life_settle(rec, nr);
+	} else {
+		bufftrack_hold_remove(rec, hold);
+		bufftrack_life_end(rec, caller, BUFFTRACK_STATE_EXITED, nr);
+	}
+	return true;
+}
+
+/*
+ * Drops up to a chunk of the attach's holds in one shard. A life of another user's that has
+ * ended ends the chunk: @foreign is for bt_share_trim() then.
+ */
+static void close_chunk(struct bt_attach *attach, unsigned int nr, struct bt_caller *caller,
+			struct bt_share **foreign)
+{
 	struct bt_record *rec;
 	struct bt_hold *hold;
+	unsigned int n;
 	bool of_many;
-	u32 count;
 
 	*foreign = NULL;
 	for (n = 0; n < BT_CLOSE_CHUNK && !*foreign; n += of_many ? BT_CLOSE_OF_MANY : 1) {
@@ -45,32 +73,52 @@ static unsigned int close_chunk(struct bt_attach *attach, unsigned int nr, struc
 		if (!hold)
 			break;
 		rec = hold_record(hold);
-		of_many = rec->more;
-		count = hold->count;
-		rec->first.refs -= count;
-		if (count) {
-			leaks++;
-			bufftrack_count_verdict(client, bt_attach_stats(attach, rec->space_id),
-						BUFFTRACK_LEAK);
-			bufftrack_event_leak(client, attach->share, rec, count);
-		}
-		bufftrack_hold_remove(rec, hold);
-		if (rec->first.refs)
-			continue;
-		bufftrack_life_end(rec, caller, BUFFTRACK_STATE_EXITED, nr);
-		if (rec->space->share != attach->share)
+		of_many = *bt_more_of(rec);
+		if (hold_close(rec, hold, caller, nr) && rec->space->share != attach->share)
 			*foreign = bt_share_of(rec);
 	}
-	return leaks;
+}
+
+static bool all_closing(const struct bt_record *rec)
+{
+	const struct bt_more_hold *more;
+
+	if (rec->first.count && !READ_ONCE(rec->first.attach->client->closing))
+		return false;
+	for (more = rec->more; more; more = more->next)
+		if (more->hold.count && !READ_ONCE(more->hold.attach->client->closing))
+			return false;
+	return true;
+}
+
+/**
+ * bufftrack_life_exit() - end a life whose holders are all closing, as they will
+ * @rec: a live life, its shard's lock held
+ * @nr: the shard
+ *
+ * A new owner of the address is never told MISSED_FREE of a process that is dying. What
+ * the life counted is trimmed by who has closed.
+ */
+void bufftrack_life_exit(struct bt_record *rec, unsigned int nr)
+{
+	struct bt_caller caller = { .refs = 1 }; /* the client's, which stays */
+
+	if (likely(!all_closing(rec)))
+		return;
+	do {
+		caller.client = rec->first.attach->client;
+		caller.actor = caller.client->opener;
+		caller.now = ktime_get_ns();
+	} while (!hold_close(rec, &rec->first, &caller, nr));
 }
 
 /**
  * bufftrack_attach_close() - drop a closing client's holds on a device
  * @attach: of a client whose file has been released
  *
- * Return: how many lives it leaked. Sleeps between chunks.
+ * Sleeps between chunks.
  */
-u64 bufftrack_attach_close(struct bt_attach *attach)
+void bufftrack_attach_close(struct bt_attach *attach)
 {
 	struct bt_table *table = attach->share->table;
 	struct bt_caller caller = {
@@ -80,14 +128,13 @@ u64 bufftrack_attach_close(struct bt_attach *attach)
 	};
 	struct bt_share *foreign;
 	unsigned int nr;
-	u64 leaks = 0;
 	bool left;
 
 	for (nr = 0; nr < BT_SHARDS; nr++) {
 		do {
 			bt_shard_lock(&table->shards[nr]);
 			caller.now = ktime_get_ns();
-			leaks += close_chunk(attach, nr, &caller, &foreign);
+			close_chunk(attach, nr, &caller, &foreign);
 			left = !hlist_empty(&attach->holds[nr]);
 			bt_shard_unlock(&table->shards[nr]);
 			bufftrack_history_trim(attach->share);
@@ -95,7 +142,6 @@ u64 bufftrack_attach_close(struct bt_attach *attach)
 			cond_resched();
 		} while (left);
 	}
-	return leaks;
 }
 
 static void attach_free(struct bt_attach *attach)
@@ -121,21 +167,23 @@ void bufftrack_client_close(struct bt_client *client)
 {
 	struct bt_attach *attach;
 	unsigned long serial;
-	u64 leaks = 0;
 
+	/* Under each shard's lock that comes, who finds its holds sees it. */
+	WRITE_ONCE(client->closing, true);
 	xa_for_each(&client->attaches, serial, attach) {
-		leaks += bufftrack_attach_close(attach);
+		bufftrack_attach_close(attach);
 		attach_free(attach);
 	}
 	xa_destroy(&client->attaches);
 
-	bufftrack_event_close(client, leaks);
+	bufftrack_event_close(client, atomic64_read(&client->leaks));
 	bufftrack_log_close(client);
 	bufftrack_client_remove(client);
 }
 
 /* How many lives ended. The caller has a reference to the table's owner. */
-static u64 table_reset(struct bt_table *table, struct bt_caller *caller)
+static u64 table_reset(struct bt_table *table, struct bt_caller *caller,
+		       const struct bt_reset *reset)
 {
 	struct bt_pos pos = {};
 	struct bt_share *share;
@@ -143,13 +191,14 @@ static u64 table_reset(struct bt_table *table, struct bt_caller *caller)
 	unsigned int nr;
 	u64 lives = 0;
 
+	table->reset = *reset;
 	for (;;) {
 		share = NULL;
 		rcu_read_lock();
 		rec = bufftrack_table_next(table, &pos);
 		if (!rec)
 			break;
-		if (!IS_ERR(rec)) {
+		if (!IS_ERR(rec) && bt_reset_meant(reset, rec)) {
 			/* The key never changes; one that is evicted by now is not LIVE. */
 			nr = bt_shard_nr(bt_hash(rec->buffer, rec->space_id));
 			bt_shard_lock(&table->shards[nr]);
@@ -158,6 +207,9 @@ static u64 table_reset(struct bt_table *table, struct bt_caller *caller)
 				caller->now = ktime_get_ns();
 				bufftrack_life_end(rec, caller, BUFFTRACK_STATE_RESET, nr);
 				lives++;
+				share = bt_share_of(rec);
+			} else if (rec->state == BT_STATE_HELD) {
+				bufftrack_life_settle(rec, nr);
 				share = bt_share_of(rec);
 			}
 			bt_shard_unlock(&table->shards[nr]);
@@ -171,7 +223,7 @@ static u64 table_reset(struct bt_table *table, struct bt_caller *caller)
 }
 
 /**
- * bufftrack_reset() - carry out RESET, whose right ioctl.c has checked
+ * bufftrack_reset() - carry out RESET of a device, whose right ioctl.c has checked
  * @caller: who asked for it
  * @arg: in and out
  *
@@ -180,15 +232,115 @@ static u64 table_reset(struct bt_table *table, struct bt_caller *caller)
 int bufftrack_reset(struct bt_caller *caller, struct bufftrack_reset *arg)
 {
 	struct bt_device *device = bufftrack_device_get(arg->device);
+	struct bt_reset reset = {
+		.time = caller->now,
+		.space_id = arg->space,
+		.flags = arg->flags,
+	};
 	struct bt_share *share = NULL;
 
 	if (!device)
 		return -ENODEV;
-	arg->lives = table_reset(&device->table, caller);
+	arg->lives = table_reset(&device->table, caller, &reset);
 	while ((share = bufftrack_share_next(device, share)))
 		if (share->private_client)
-			arg->lives += table_reset(share->table, caller);
+			arg->lives += table_reset(share->table, caller, &reset);
 	bufftrack_event_reset(caller, arg->device, arg->lives);
 	bufftrack_device_put(device);
 	return 0;
+}
+
+/* ---- the caller's own context ---------------------------------------------- */
+
+/* The client's count in a life goes; the hold stays where others keep the life. */
+static struct bt_share *hold_reset(struct bt_record *rec, struct bt_hold *hold,
+				   struct bt_caller *caller, unsigned int nr,
+				   struct bufftrack_reset *arg)
+{
+	arg->holds++;
+	rec->first.refs -= hold->count;
+	hold->count = 0;
+	bufftrack_hold_ends(hold, rec);
+	if (rec->first.refs)
+		return NULL;
+	if (rec->state == BT_STATE_HELD) {
+		bufftrack_life_settle(rec, nr);
+	} else {
+		arg->lives++;
+		bufftrack_life_end(rec, caller, BUFFTRACK_STATE_CONTEXT, nr);
+	}
+	return bt_share_of(rec);
+}
+
+/* One of those that are pending, or none; what is left over goes back to the attach. */
+static struct bt_share *reset_one(struct bt_attach *attach, struct bt_caller *caller,
+				  unsigned int nr, struct hlist_head *pending,
+				  struct bufftrack_reset *arg)
+{
+	struct bt_hold *hold = hlist_entry_safe(pending->first, struct bt_hold, node);
+	struct bt_record *rec;
+
+	if (!hold)
+		return NULL;
+	rec = hold_record(hold);
+	hlist_del(&hold->node);
+	hlist_add_head(&hold->node, &attach->holds[nr]);
+	if (!hold->count || !bt_reset_meant(&attach->reset, rec))
+		return NULL;
+	return hold_reset(rec, hold, caller, nr, arg);
+}
+
+static void attach_reset(struct bt_attach *attach, struct bt_caller *caller,
+			 struct bufftrack_reset *arg)
+{
+	struct bt_table *table = attach->share->table;
+	struct hlist_head pending;
+	struct bt_share *share;
+	unsigned int nr, n;
+
+	attach->reset = (struct bt_reset){
+		.time = caller->now,
+		.tag = arg->tag,
+		.space_id = arg->space,
+		.flags = arg->flags,
+	};
+	for (nr = 0; nr < BT_SHARDS; nr++) {
+		INIT_HLIST_HEAD(&pending);
+		bt_shard_lock(&table->shards[nr]);
+		hlist_move_list(&attach->holds[nr], &pending);
+		do {
+			share = NULL;
+			caller->now = ktime_get_ns();
+			for (n = 0; n < BT_CLOSE_CHUNK && pending.first && !share; n++)
+				share = reset_one(attach, caller, nr, &pending, arg);
+			bt_shard_unlock(&table->shards[nr]);
+			bt_share_trim(share);
+			cond_resched();
+			bt_shard_lock(&table->shards[nr]);
+		} while (pending.first);
+		bt_shard_unlock(&table->shards[nr]);
+	}
+}
+
+/**
+ * bufftrack_reset_client() - carry out RESET CLIENT: a context of the caller's is over
+ * @caller: the caller
+ * @arg: in and out
+ *
+ * Drops the caller's own holds, of a device, or of all; of lives with a tag, or all.
+ * Nobody else's are touched, and nothing leaks. Sleeps between chunks.
+ */
+void bufftrack_reset_client(struct bt_caller *caller, struct bufftrack_reset *arg)
+{
+	struct bt_client *client = caller->client;
+	struct bt_attach *attach;
+	unsigned long serial;
+
+	/* One at a time: each takes the lists of holds to pieces. */
+	mutex_lock(&client->lock);
+	xa_for_each(&client->attaches, serial, attach)
+		if (arg->flags & BUFFTRACK_RESET_ALL || attach->device == arg->device)
+			attach_reset(attach, caller, arg);
+	mutex_unlock(&client->lock);
+	bufftrack_event_reset(caller, arg->device, arg->lives);
 }

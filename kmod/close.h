@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The ends that nobody reported: a client's exit, and a device's reset.
+ * The ends that nobody reported: a client's exit, a device's and a context's reset.
  */
 #ifndef BUFFTRACK_CLOSE_H
 #define BUFFTRACK_CLOSE_H
@@ -12,9 +12,12 @@
 struct bt_attach;
 struct bt_caller;
 struct bt_client;
+struct bt_record;
 
 void bufftrack_client_close(struct bt_client *client);
-u64 bufftrack_attach_close(struct bt_attach *attach);
+void bufftrack_life_exit(struct bt_record *rec, unsigned int nr);
+void bufftrack_attach_close(struct bt_attach *attach);
 int bufftrack_reset(struct bt_caller *caller, struct bufftrack_reset *arg);
+void bufftrack_reset_client(struct bt_caller *caller, struct bufftrack_reset *arg);
 
 #endif /* BUFFTRACK_CLOSE_H */

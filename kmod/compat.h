@@ -43,6 +43,11 @@ static inline void shrinker_free(struct shrinker *s)
 	})
 #endif
 
+/* 6.6: behind an accessor. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
+#define inode_get_mtime(inode) ((inode)->i_mtime)
+#endif
+
 /* 7.0: the flags of a mapping are a struct. For shmem_file_setup(), in tests. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(7, 0, 0)
 #define BT_NO_VMA_FLAGS 0

@@ -34,6 +34,7 @@ void bufftrack_stat_sum(struct bufftrack_stat *to, const struct bufftrack_stat *
 	to->frees += from->frees;
 	to->history += from->history;
 	to->evicted += from->evicted;
+	to->undos += from->undos;
 	for (i = 0; i < BUFFTRACK_NR_VERDICTS; i++)
 		to->verdicts[i] += from->verdicts[i];
 }
@@ -63,6 +64,7 @@ void bufftrack_stats_read(const struct bt_stats *stats, struct bufftrack_stat *t
 		ends += READ_ONCE(hot->n[BT_FREED]) + READ_ONCE(hot->n[BT_ENDED]);
 		gone += READ_ONCE(hot->n[BT_EVICTED]) + READ_ONCE(hot->n[BT_FORGOTTEN]);
 		sum.evicted += READ_ONCE(hot->n[BT_EVICTED]);
+		sum.undos += READ_ONCE(hot->n[BT_UNDONE]);
 		sum.frees += READ_ONCE(hot->n[BT_FREED]) + READ_ONCE(hot->n[BT_DROPPED]);
 		sum.allocs += READ_ONCE(hot->n[BT_REVIVED]) + READ_ONCE(hot->n[BT_FRESH]) +
 			      READ_ONCE(hot->n[BT_SHARED]);
@@ -74,7 +76,8 @@ void bufftrack_stats_read(const struct bt_stats *stats, struct bufftrack_stat *t
 	sum.live = max_t(s64, begun - ends, 0);
 	sum.history = max_t(s64, ends - revived - gone, 0);
 	/* Of what counted, all is OK but these. */
-	bad_counted = sum.verdicts[BUFFTRACK_MISSED_FREE] + sum.verdicts[BUFFTRACK_SIZE_MISMATCH];
+	bad_counted = sum.verdicts[BUFFTRACK_MISSED_FREE] + sum.verdicts[BUFFTRACK_SIZE_MISMATCH] +
+		      sum.verdicts[BUFFTRACK_HELD_FREE];
 	sum.verdicts[BUFFTRACK_OK] += sum.allocs + sum.frees - bad_counted;
 	sum.bytes = atomic64_read(&stats->bytes);
 	/* A writer raises it after the sum. */

@@ -25,9 +25,10 @@ enum bt_count {
 	BT_SHARED, /* ALLOCs of a further reference */
 	BT_DROPPED, /* FREEs of which FREED has not told */
 	BT_ENDED, /* ends of lives of which FREED has not told */
-	BT_VIEWS, /* that came, and that went */
+	BT_VIEWS, /* that came, and that went; SAMEs that added no reference */
 	BT_EVICTED, /* tombstones that might have been asked for */
 	BT_FORGOTTEN, /* tombstones that went otherwise */
+	BT_UNDONE, /* FREEs that were taken back */
 	BT_NR_COUNTS
 };
 

@@ -20,6 +20,9 @@ static void fill_who(struct bt_who *who, const struct bt_actor *actor, u64 time)
 	who->tid = pid_nr(actor->tid);
 	who->uid = from_kuid(&init_user_ns, actor->uid);
 	who->stack_id = bufftrack_stack_id(actor->stack);
+	who->start_time = actor->start_time;
+	who->client = actor->client;
+	who->cgroup = actor->cgroup;
 	memcpy(who->comm, actor->comm, sizeof(who->comm));
 }
 
@@ -34,10 +37,10 @@ static void fill_when(struct bt_who *who, const struct bt_when *when)
 static void fill_last(struct bt_life *life, const struct bt_record *rec)
 {
 	life->generation = rec->generation;
-	life->state = rec->state;
+	life->state = bt_state(rec);
 	fill_when(&life->alloc, bt_alloc_of(rec));
 	if (rec->state != BUFFTRACK_STATE_LIVE)
-		fill_when(&life->end, &rec->end);
+		fill_when(&life->end, bt_end_of(rec));
 }
 
 static void fill_prev(struct bt_life *life, const struct bt_record *rec)
@@ -54,6 +57,7 @@ static void fill_record(struct bt_bad *bad, const struct bt_record *rec)
 	bad->tag = rec->tag;
 	bad->generation = rec->generation;
 	bad->refs = bt_refs(rec);
+	bad->views = rec->views;
 	bad->lives = bufftrack_lives(rec);
 	bad->frees = rec->frees;
 }
@@ -80,6 +84,7 @@ void bufftrack_bad_fill(struct bt_bad *bad, const struct bt_caller *caller,
 		.token = op->token,
 		.size = op->size,
 		.requested = op->size,
+		.flags = op->flags,
 		.client = caller->client->id,
 		.nth = 1,
 	};
@@ -103,11 +108,10 @@ void bufftrack_bad_fill(struct bt_bad *bad, const struct bt_caller *caller,
 
 /* ---- tracepoints, under the shard's lock ---------------------------------- */
 
-/* bufftrack_event_use - an ALLOC or FREE that counted */
-void bufftrack_event_use(const struct bt_caller *caller, const struct bt_record *rec,
-			 const struct bufftrack_op *op, bool alloc)
+static void fill_use(struct bt_use *use, const struct bt_caller *caller,
+		     const struct bt_record *rec, const struct bufftrack_op *op)
 {
-	struct bt_use use = {
+	*use = (struct bt_use){
 		.device = op->device,
 		.buffer = op->buffer,
 		.size = rec->size,
@@ -119,15 +123,43 @@ void bufftrack_event_use(const struct bt_caller *caller, const struct bt_record 
 		.flags = op->flags,
 		.refs = bt_refs(rec),
 		.views = rec->views,
+		.info = op->info,
 	};
 
 	if (rec->space->share->private_client)
-		use.flags |= BUFFTRACK_LIFE_PRIVATE;
-	fill_who(&use.by, caller->actor, caller->now);
-	if (alloc)
+		use->flags |= BUFFTRACK_LIFE_PRIVATE;
+	fill_who(&use->by, caller->actor, caller->now);
+}
+
+/* bufftrack_event_use - an ALLOC or FREE that counted */
+void bufftrack_event_use(const struct bt_caller *caller, const struct bt_record *rec,
+			 const struct bufftrack_op *op, bool alloc)
+{
+	struct bt_use use;
+
+	fill_use(&use, caller, rec, op);
+	if (alloc) {
 		trace_bufftrack_alloc(&use);
-	else
-		trace_bufftrack_free(&use);
+		return;
+	}
+	/* The FREE of a view ends nothing, nor that of what a LAST has left. */
+	use.ended = !(op->flags & BUFFTRACK_F_VIEW) && rec->state != BUFFTRACK_STATE_LIVE &&
+		    !(op->info & BUFFTRACK_INFO_CONSEQUENCE);
+	if (use.ended && rec->views)
+		use.info |= BUFFTRACK_INFO_VIEWS_LEFT;
+	trace_bufftrack_free(&use);
+}
+
+/* bufftrack_event_undo - a FREE was taken back, since which @refused were refused */
+void bufftrack_event_undo(const struct bt_caller *caller, const struct bt_record *rec,
+			  const struct bufftrack_op *op, u32 refused)
+{
+	struct bt_use use;
+
+	if (!trace_bufftrack_undo_enabled())
+		return;
+	fill_use(&use, caller, rec, op);
+	trace_bufftrack_undo(&use, rec->state == BUFFTRACK_STATE_LIVE, refused);
 }
 
 /* bufftrack_event_bad - a bad verdict of an ALLOC or FREE */
@@ -158,8 +190,11 @@ void bufftrack_event_bad(const struct bt_bad *bad)
 	case BUFFTRACK_SIZE_MISMATCH:
 		trace_bufftrack_size_mismatch(bad);
 		break;
-	case BUFFTRACK_DANGLING_VIEW:
-		trace_bufftrack_dangling_view(bad);
+	case BUFFTRACK_DANGLING:
+		trace_bufftrack_dangling(bad);
+		break;
+	case BUFFTRACK_HELD_FREE:
+		trace_bufftrack_held_free(bad);
 		break;
 	}
 }
@@ -170,9 +205,10 @@ void bufftrack_event_bad(const struct bt_bad *bad)
  * @share: its part of the device
  * @rec: the life, its shard's lock held; refs are what others hold
  * @count: its references
+ * @info: BUFFTRACK_INFO_*
  */
 void bufftrack_event_leak(const struct bt_client *client, const struct bt_share *share,
-			  const struct bt_record *rec, u32 count)
+			  const struct bt_record *rec, u32 count, u32 info)
 {
 	struct bt_bad bad BT_UNINIT;
 
@@ -180,6 +216,7 @@ void bufftrack_event_leak(const struct bt_client *client, const struct bt_share 
 		return;
 	bad = (struct bt_bad){
 		.verdict = BUFFTRACK_LEAK,
+		.info = info,
 		.device = share->device->id,
 		.space = rec->space_id,
 		.buffer = rec->buffer,

@@ -19,6 +19,9 @@ struct bt_who {
 	u32 uid;
 	u32 stack_id;
 	u32 exited;
+	u64 start_time;
+	u64 client;
+	u64 cgroup;
 	char comm[TASK_COMM_LEN];
 };
 
@@ -35,6 +38,8 @@ struct bt_use {
 	u32 flags;
 	u32 refs;
 	u32 views;
+	u32 info;
+	u32 ended; /* 1: the life has ended with this call */
 	struct bt_who by;
 };
 
@@ -64,6 +69,8 @@ struct bt_bad {
 	u32 nth_own; /* as far as the log goes; 0: of another user's key */
 	u32 lives;
 	u32 frees;
+	u32 flags;
+	u32 views;
 	struct bt_who by;
 	struct bt_life life; /* the one that was meant */
 	struct bt_life prev; /* the one before it */
@@ -79,7 +86,9 @@ void bufftrack_bad_fill(struct bt_bad *bad, const struct bt_caller *caller,
 			enum bt_named named, const struct bufftrack_op *op);
 void bufftrack_event_bad(const struct bt_bad *bad);
 void bufftrack_event_leak(const struct bt_client *client, const struct bt_share *share,
-			  const struct bt_record *rec, u32 count);
+			  const struct bt_record *rec, u32 count, u32 info);
+void bufftrack_event_undo(const struct bt_caller *caller, const struct bt_record *rec,
+			  const struct bufftrack_op *op, u32 refused);
 void bufftrack_event_open(const struct bt_client *client);
 void bufftrack_event_close(const struct bt_client *client, u64 leaks);
 void bufftrack_event_reset(const struct bt_caller *caller, u64 device, u64 lives);

@@ -26,9 +26,17 @@
 	(BUFFTRACK_FEATURE_CORE | BUFFTRACK_FEATURE_BATCH | BUFFTRACK_FEATURE_LABEL |      \
 	 BUFFTRACK_FEATURE_RESET | BUFFTRACK_FEATURE_STACK | BUFFTRACK_FEATURE_EXCLUSIVE | \
 	 BUFFTRACK_FEATURE_SHARED | BUFFTRACK_FEATURE_VIEW | BUFFTRACK_FEATURE_PRIVATE |   \
-	 BUFFTRACK_FEATURE_STRICT | BUFFTRACK_FEATURE_TRAP)
+	 BUFFTRACK_FEATURE_STRICT | BUFFTRACK_FEATURE_TRAP | BUFFTRACK_FEATURE_RETAIN |    \
+	 BUFFTRACK_FEATURE_LAST | BUFFTRACK_FEATURE_PERSISTENT | BUFFTRACK_FEATURE_UNDO |  \
+	 BUFFTRACK_FEATURE_RESET_CLIENT | BUFFTRACK_FEATURE_REQUIRE_TOKEN |                \
+	 BUFFTRACK_FEATURE_PARTIAL)
 
-#define BT_CLIENT_FLAGS (BUFFTRACK_CLIENT_PRIVATE | BUFFTRACK_CLIENT_STRICT | BUFFTRACK_CLIENT_TRAP)
+#define BT_CLIENT_FLAGS                                                               \
+	(BUFFTRACK_CLIENT_PRIVATE | BUFFTRACK_CLIENT_STRICT | BUFFTRACK_CLIENT_TRAP | \
+	 BUFFTRACK_CLIENT_REQUIRE_TOKEN | BUFFTRACK_CLIENT_PARTIAL | BUFFTRACK_CLIENT_FORKED)
+
+#define BT_RESET_FLAGS \
+	(BUFFTRACK_RESET_CLIENT | BUFFTRACK_RESET_SPACE | BUFFTRACK_RESET_TAG | BUFFTRACK_RESET_ALL)
 
 #define BT_LIST_FLAGS                                                         \
 	(BUFFTRACK_LIST_DEAD | BUFFTRACK_LIST_DEVICE | BUFFTRACK_LIST_SPACE | \
@@ -100,7 +108,7 @@ static int do_label(struct bt_client *client, void *buf)
 	struct bt_attach *attach;
 	size_t len;
 
-	if (arg->flags & ~BUFFTRACK_LABEL_SPACE || !label_ok(arg->label))
+	if (arg->flags & ~BUFFTRACK_LABEL_SPACE || arg->tag || !label_ok(arg->label))
 		return -EINVAL;
 	if (arg->space && !(arg->flags & BUFFTRACK_LABEL_SPACE))
 		return -EINVAL;
@@ -114,21 +122,38 @@ static int do_label(struct bt_client *client, void *buf)
 	return bufftrack_label(attach->share, arg);
 }
 
+static bool reset_ok(const struct bufftrack_reset *arg)
+{
+	const u32 of_client = BUFFTRACK_RESET_TAG | BUFFTRACK_RESET_ALL;
+	u32 flags = arg->flags;
+
+	if (flags & ~BT_RESET_FLAGS || (flags & of_client && !(flags & BUFFTRACK_RESET_CLIENT)))
+		return false;
+	if (flags & BUFFTRACK_RESET_ALL && (flags & BUFFTRACK_RESET_SPACE || arg->device))
+		return false;
+	return (!arg->space || flags & BUFFTRACK_RESET_SPACE) &&
+	       (!arg->tag || flags & BUFFTRACK_RESET_TAG);
+}
+
 static int do_reset(struct bt_client *client, void *buf)
 {
 	struct bufftrack_reset *arg = buf;
 	struct bt_caller caller;
 	int err;
 
-	if (arg->flags || arg->reserved)
+	if (!reset_ok(arg))
 		return -EINVAL;
-	if (!capable(CAP_SYS_ADMIN))
+	if (!(arg->flags & BUFFTRACK_RESET_CLIENT) && !capable(CAP_SYS_ADMIN))
 		return -EPERM;
 	arg->lives = 0;
+	arg->holds = 0;
 	err = bufftrack_caller_init(&caller, client);
 	if (err)
 		return err;
-	err = bufftrack_reset(&caller, arg);
+	if (arg->flags & BUFFTRACK_RESET_CLIENT)
+		bufftrack_reset_client(&caller, arg);
+	else
+		err = bufftrack_reset(&caller, arg);
 	bufftrack_caller_exit(&caller);
 	return err;
 }
@@ -178,7 +203,8 @@ static int do_list(struct bt_client *client, void *buf)
 {
 	struct bufftrack_list *arg = buf;
 
-	if (arg->flags & ~BT_LIST_FLAGS || arg->reserved || !arg->nr)
+	if (arg->flags & ~BT_LIST_FLAGS || arg->reserved || arg->tag || arg->buffer ||
+	    arg->generation || !arg->nr)
 		return -EINVAL;
 	if (arg->entry_size < sizeof(struct bufftrack_life) || arg->entry_size > BT_MAX_ENTRY ||
 	    arg->entry_size % 8)
@@ -239,19 +265,20 @@ static bool batch_answers(int err, const void *buf)
 
 /* The last field named is that of the first version, whatever comes after. */
 static const struct bt_command commands[] = {
-	COMMAND(BUFFTRACK_IOC_INFO, do_info, struct bufftrack_info, failed),
+	COMMAND(BUFFTRACK_IOC_INFO, do_info, struct bufftrack_info, max_events),
 	COMMAND(BUFFTRACK_IOC_CLIENT, do_client, struct bufftrack_client, id),
-	COMMAND(BUFFTRACK_IOC_ALLOC, bufftrack_op_alloc, struct bufftrack_op, error,
+	COMMAND(BUFFTRACK_IOC_ALLOC, bufftrack_op_alloc, struct bufftrack_op, reserved,
 		.answers = verdict_answers),
-	COMMAND(BUFFTRACK_IOC_FREE, bufftrack_op_free, struct bufftrack_op, error,
+	COMMAND(BUFFTRACK_IOC_FREE, bufftrack_op_free, struct bufftrack_op, reserved,
 		.answers = verdict_answers),
 	COMMAND(BUFFTRACK_IOC_BATCH, bufftrack_op_batch, struct bufftrack_batch, reserved,
 		.answers = batch_answers),
-	COMMAND(BUFFTRACK_IOC_LABEL, do_label, struct bufftrack_label, label),
-	COMMAND(BUFFTRACK_IOC_RESET, do_reset, struct bufftrack_reset, lives),
+	COMMAND(BUFFTRACK_IOC_LABEL, do_label, struct bufftrack_label, tag),
+	COMMAND(BUFFTRACK_IOC_RESET, do_reset, struct bufftrack_reset, holds),
 	COMMAND(BUFFTRACK_IOC_STAT, do_stat, struct bufftrack_stat, reserved),
-	COMMAND(BUFFTRACK_IOC_LIST, do_list, struct bufftrack_list, cursor),
+	COMMAND(BUFFTRACK_IOC_LIST, do_list, struct bufftrack_list, generation),
 	COMMAND(BUFFTRACK_IOC_STACK, do_stack, struct bufftrack_stack, flags),
+	COMMAND(BUFFTRACK_IOC_UNDO, bufftrack_op_undo, struct bufftrack_op, reserved),
 };
 
 union bt_any {

@@ -10,11 +10,17 @@
 
 struct bt_hold *bufftrack_hold_find(struct bt_record *rec, const struct bt_client *client);
 void bufftrack_hold_ends(struct bt_hold *hold, const struct bt_record *rec);
+void bufftrack_hold_begins(struct bt_hold *hold, const struct bt_record *rec);
 void bufftrack_hold_remove(struct bt_record *rec, struct bt_hold *hold);
 void bufftrack_space_change(struct bt_record *rec, struct bt_caller *caller,
 			    struct bt_space *space);
 void bufftrack_life_end(struct bt_record *rec, struct bt_caller *caller, enum bufftrack_state state,
 			unsigned int shard);
+void bufftrack_life_last(struct bt_record *rec, struct bt_caller *caller, struct bt_held_end *end);
+void bufftrack_life_settle(struct bt_record *rec, unsigned int shard);
+void bufftrack_life_revive(struct bt_record *rec, struct bt_attach *attach, unsigned int shard);
+void bufftrack_life_unlast(struct bt_record *rec);
+bool bufftrack_may_know(const struct bt_client *client, struct bt_record *rec);
 void bufftrack_answer(struct bufftrack_op *op, const struct bt_client *client,
 		      struct bt_record *rec);
 
@@ -64,7 +70,9 @@ static __always_inline void bt_life_begin(struct bt_record *rec, struct bt_calle
 	bt_tally_bytes(caller, op->size);
 	bt_generation_next(rec);
 	rec->state = BUFFTRACK_STATE_LIVE;
+	/* VIEW, the third bit, begins no life; PERSISTENT is set by who finds it. */
 	rec->flags = op->flags;
+	rec->undone = 0;
 	rec->size = op->size;
 	rec->tag = op->tag;
 	rec->views = 0;

@@ -12,6 +12,7 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
+#include <linux/user_namespace.h>
 
 #include "client.h"
 #include "list.h"
@@ -53,6 +54,10 @@ static void fill_event(const struct list_ctx *ctx, struct bufftrack_event *to,
 	to->tid = pid_nr_ns(actor->tid, ctx->ns);
 	to->exited = bufftrack_actor_exited(actor);
 	to->stack_id = bufftrack_stack_id(actor->stack);
+	to->start_time = actor->start_time;
+	to->client = actor->client;
+	to->cgroup = actor->cgroup;
+	to->uid = from_kuid_munged(current_user_ns(), actor->uid);
 	memcpy(to->comm, actor->comm, sizeof(to->comm));
 }
 
@@ -64,13 +69,13 @@ static bool holds(const struct list_ctx *ctx, const struct bt_hold *hold)
 	return hold->count && client->id == ctx->arg->client && may_see(ctx, client->user->uid);
 }
 
-static bool held_by_wanted(const struct list_ctx *ctx, const struct bt_record *rec)
+static bool held_by_wanted(const struct list_ctx *ctx, struct bt_record *rec)
 {
 	const struct bt_more_hold *more;
 
 	if (holds(ctx, &rec->first))
 		return true;
-	for (more = rec->more; more; more = more->next)
+	for (more = *bt_more_of(rec); more; more = more->next)
 		if (holds(ctx, &more->hold))
 			return true;
 	return false;
@@ -96,7 +101,7 @@ static u64 oldest_holder(const struct list_ctx *ctx, const struct bt_record *rec
 	return client && may_see(ctx, client->user->uid) ? client->id : 0;
 }
 
-static bool wanted(const struct list_ctx *ctx, const struct bt_record *rec)
+static bool wanted(const struct list_ctx *ctx, struct bt_record *rec)
 {
 	const struct bufftrack_list *arg = ctx->arg;
 	bool live = rec->state == BUFFTRACK_STATE_LIVE;
@@ -129,10 +134,10 @@ static void fill_life(const struct list_ctx *ctx, struct bufftrack_life *to,
 		.tag = rec->tag,
 		.generation = rec->generation,
 		.space = rec->space_id,
-		.state = rec->state,
+		.state = bt_state(rec),
 		.refs = bt_refs(rec),
 		.views = rec->views,
-		.flags = rec->flags,
+		.flags = bt_life_flags(rec),
 		.lives = bufftrack_lives(rec),
 		.frees = rec->frees,
 		.refused = rec->refused,
@@ -143,11 +148,15 @@ static void fill_life(const struct list_ctx *ctx, struct bufftrack_life *to,
 		to->prev_generation = bufftrack_prev_generation(rec);
 	if (share->private_client)
 		to->flags |= BUFFTRACK_LIFE_PRIVATE;
+	if (rec->undone)
+		to->flags |= BUFFTRACK_LIFE_UNDONE;
+	if (rec->views && rec->state != BUFFTRACK_STATE_LIVE)
+		to->flags |= BUFFTRACK_LIFE_VIEWS_LEFT;
 	fill_event(ctx, &to->alloc, bt_alloc_of(rec));
 	if (rec->state == BUFFTRACK_STATE_LIVE)
 		to->client = oldest_holder(ctx, rec);
 	else
-		fill_event(ctx, &to->end, &rec->end);
+		fill_event(ctx, &to->end, bt_end_of(rec));
 	fill_event(ctx, &to->prev_alloc, bt_prev_alloc_of(rec));
 	fill_event(ctx, &to->prev_end, &rec->prev_end);
 }

@@ -102,6 +102,8 @@ static void log_line(const struct bt_bad *bad)
 		[BUFFTRACK_STATE_EXITED] = "ended by the exit of",
 		[BUFFTRACK_STATE_RESET] = "reset by",
 		[BUFFTRACK_STATE_MISSED] = "allocated again by",
+		[BUFFTRACK_STATE_LAST] = "freed for good by",
+		[BUFFTRACK_STATE_CONTEXT] = "ended with a context by",
 	};
 	const struct bt_who *by = &bad->by;
 	char end[128], alloc[128];

@@ -10,6 +10,7 @@
 #include <linux/siphash.h>
 #include <linux/slab.h>
 
+#include "compat.h"
 #include "mapped.h"
 #include "param.h"
 
@@ -154,6 +155,13 @@ void bufftrack_mapped_put(struct bt_mapped *mapped)
 		kfree_rcu(mapped, rcu);
 }
 
+static u64 mtime_of(const struct inode *inode)
+{
+	struct timespec64 time = inode_get_mtime(inode);
+
+	return timespec64_to_ns(&time);
+}
+
 /* With a reference; its path and build id are read here, without the lock. */
 static struct bt_mapped *mapped_new(const struct bt_mapped_key *key, struct file *file)
 {
@@ -165,6 +173,7 @@ static struct bt_mapped *mapped_new(const struct bt_mapped_key *key, struct file
 		return NULL;
 	mapped->refs = 1;
 	mapped->key = *key;
+	mapped->time = mtime_of(file_inode(file));
 	mapped->key.path = memcpy(mapped->path, key->path, size);
 	if (S_ISREG(file_inode(file)->i_mode) && file->f_mode & FMODE_READ)
 		read_build_id(mapped, file);

@@ -27,6 +27,7 @@ struct bt_mapped {
 	struct rhash_head node;
 	unsigned int refs; /* bt_mapped_lock */
 	struct bt_mapped_key key;
+	u64 time; /* of last modification, ns of CLOCK_REALTIME */
 	u32 build_id_len;
 	u8 build_id[BUFFTRACK_BUILD_ID_LEN];
 	struct rcu_head rcu;

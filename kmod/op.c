@@ -14,6 +14,7 @@
 #include "op.h"
 #include "param.h"
 #include "stack.h"
+#include "undo.h"
 #include "verdict.h"
 
 /* Entries of a BATCH in the kernel at a time: on the stack. */
@@ -58,20 +59,39 @@ static __always_inline int carry_out(struct bt_caller *caller, struct bufftrack_
 					  : bufftrack_free(caller, op);
 }
 
-static int check_alloc(const struct bufftrack_op *op)
+#define BT_ALLOC_KINDS (BUFFTRACK_F_EXCLUSIVE | BUFFTRACK_F_RETAIN | BUFFTRACK_F_SAME)
+#define BT_ALLOC_FLAGS \
+	(BT_ALLOC_KINDS | BUFFTRACK_F_SHARED | BUFFTRACK_F_VIEW | BUFFTRACK_F_PERSISTENT)
+#define BT_FREE_FLAGS (BUFFTRACK_F_VIEW | BUFFTRACK_F_LAST)
+
+/* An ALLOC with other flags than EXCLUSIVE and SHARED, or with a token */
+static noinline int check_rare_alloc(const struct bufftrack_op *op)
 {
-	if (unlikely(op->token))
+	u32 kinds = op->flags & BT_ALLOC_KINDS;
+
+	if (op->flags & ~BT_ALLOC_FLAGS || kinds & (kinds - 1))
 		return -EINVAL;
-	if (unlikely(op->flags & ~(BUFFTRACK_F_EXCLUSIVE | BUFFTRACK_F_SHARED | BUFFTRACK_F_VIEW)))
+	if (op->flags & BUFFTRACK_F_VIEW && op->flags != BUFFTRACK_F_VIEW)
 		return -EINVAL;
-	if (unlikely(op->flags & BUFFTRACK_F_VIEW && op->flags != BUFFTRACK_F_VIEW))
+	if (op->token && !(op->flags & (BUFFTRACK_F_VIEW | BUFFTRACK_F_RETAIN)))
 		return -EINVAL;
 	return 0;
 }
 
-static int check_free(const struct bufftrack_op *op)
+static __always_inline int check_alloc(const struct bufftrack_op *op)
 {
-	return unlikely(op->tag || op->flags & ~BUFFTRACK_F_VIEW) ? -EINVAL : 0;
+	if (unlikely(op->token || op->flags & ~(BUFFTRACK_F_EXCLUSIVE | BUFFTRACK_F_SHARED)))
+		return check_rare_alloc(op);
+	return 0;
+}
+
+static __always_inline int check_free(const struct bufftrack_op *op, const struct bt_client *client)
+{
+	if (unlikely(op->tag || op->flags & ~BT_FREE_FLAGS || op->flags == BT_FREE_FLAGS))
+		return -EINVAL;
+	if (unlikely(!op->token && READ_ONCE(client->flags) & BUFFTRACK_CLIENT_REQUIRE_TOKEN))
+		return -EINVAL;
+	return 0;
 }
 
 /* With a stack: its actor is the call's own. */
@@ -86,6 +106,7 @@ static noinline int carry_out_at_stack(struct bt_caller *caller, struct bufftrac
 	err = carry_out(&at_stack, op, kind);
 	if (unlikely(op->verdict != BUFFTRACK_OK) && at_stack.actor->stack)
 		bufftrack_stack_offending(at_stack.actor->stack);
+	op->stack_id = bufftrack_stack_id(at_stack.actor->stack);
 	bufftrack_caller_exit(&at_stack);
 	/* It may have waited: what comes next in a batch is not before it. */
 	caller->now = at_stack.now;
@@ -106,6 +127,7 @@ static int put_answers(struct bufftrack_op __user *user, const struct bufftrack_
 		unsafe_put_user(op->verdict, &user->verdict, fault);
 		unsafe_put_user(op->info, &user->info, fault);
 		unsafe_put_user(op->error, &user->error, fault);
+		unsafe_put_user(op->stack_id, &user->stack_id, fault);
 	}
 	user_write_access_end();
 	return 0;
@@ -121,6 +143,17 @@ static void clear_answer(struct bufftrack_op *op)
 	op->verdict = BUFFTRACK_OK;
 	op->info = 0;
 	op->error = 0;
+	op->stack_id = 0;
+}
+
+/*
+ * A call that was refused: from now on what the client frees may never have been recorded,
+ * and what it allocated may have been freed.
+ */
+static noinline int refused(struct bt_client *client, int err)
+{
+	WRITE_ONCE(client->unrecorded, true);
+	return err;
 }
 
 /* 0, the errno of a call that changed nothing, or a STRICT client's verdict. */
@@ -128,14 +161,18 @@ static __always_inline int run_op(struct bt_caller *caller, struct bufftrack_op 
 {
 	int err;
 
-	err = kind == BUFFTRACK_OP_ALLOC ? check_alloc(op) : check_free(op);
+	if (unlikely(op->reserved))
+		return refused(caller->client, -EINVAL);
+	err = kind == BUFFTRACK_OP_ALLOC ? check_alloc(op) : check_free(op, caller->client);
 	if (unlikely(err))
-		return err;
+		return refused(caller->client, err);
 	if (unlikely(op->stack || op->stack_depth))
 		err = carry_out_at_stack(caller, op, kind);
 	else
 		err = carry_out(caller, op, kind);
-	if (unlikely(op->verdict != BUFFTRACK_OK) && !err &&
+	if (unlikely(err))
+		return refused(caller->client, err);
+	if (unlikely(op->verdict != BUFFTRACK_OK) &&
 	    READ_ONCE(caller->client->flags) & BUFFTRACK_CLIENT_STRICT)
 		err = bufftrack_verdict_errno(op->verdict);
 	return err;
@@ -148,9 +185,10 @@ static __always_inline int do_op(struct bt_client *client, struct bufftrack_op *
 
 	clear_answer(op);
 	if (unlikely(op->op))
-		return -EINVAL;
+		return refused(client, -EINVAL);
 	err = bufftrack_caller_init(&caller, client);
 	if (unlikely(err)) {
+		refused(client, err);
 		if (kind == BUFFTRACK_OP_ALLOC)
 			atomic64_inc(&bufftrack_failed);
 		return err;
@@ -172,16 +210,52 @@ int bufftrack_op_free(struct bt_client *client, void *buf)
 	return do_op(client, buf, BUFFTRACK_OP_FREE);
 }
 
+/* UNDO takes a FREE's own struct, as it was answered. */
+static noinline int run_undo(struct bt_caller *caller, struct bufftrack_op *op)
+{
+	op->error = 0;
+	op->stack_id = 0;
+	if (op->reserved || op->tag || op->flags & ~BUFFTRACK_F_LAST)
+		return -EINVAL;
+	return bufftrack_undo(caller, op);
+}
+
+/* bufftrack_op_undo - UNDO */
+int bufftrack_op_undo(struct bt_client *client, void *buf)
+{
+	struct bufftrack_op *op = buf;
+	struct bt_caller caller;
+	int err;
+
+	if (op->op)
+		return -EINVAL;
+	err = bufftrack_caller_init(&caller, client);
+	if (err)
+		return err;
+	err = run_undo(&caller, op);
+	bufftrack_caller_exit(&caller);
+	return err;
+}
+
 /* Whether it was a bad one. */
 static __always_inline bool run_entry(struct bt_caller *caller, struct bufftrack_op *op)
 {
-	int err = -EINVAL;
+	int err;
 
+	if (unlikely(op->op == BUFFTRACK_OP_UNDO)) {
+		err = run_undo(caller, op);
+		if (err)
+			clear_answer(op);
+		op->error = err;
+		return err;
+	}
 	clear_answer(op);
 	if (op->op == BUFFTRACK_OP_ALLOC)
 		err = run_op(caller, op, BUFFTRACK_OP_ALLOC);
 	else if (likely(op->op == BUFFTRACK_OP_FREE))
 		err = run_op(caller, op, BUFFTRACK_OP_FREE);
+	else
+		err = refused(caller->client, -EINVAL);
 	op->error = err;
 	return unlikely(err || op->verdict != BUFFTRACK_OK);
 }
@@ -261,7 +335,7 @@ static noinline int batch_chunk(struct bt_caller *caller, struct bufftrack_batch
 	batch->done += whole;
 	batch->bad += bad;
 	if (answer_entries(caller, user, ops, whole) || whole < nr)
-		return -EFAULT;
+		return refused(caller->client, -EFAULT);
 	return 0;
 }
 
@@ -300,7 +374,7 @@ int bufftrack_op_batch(struct bt_client *client, void *buf)
 		cond_resched();
 		caller.now = ktime_get_ns();
 		if (!err && batch->done < batch->nr && fatal_signal_pending(current))
-			err = -EINTR;
+			err = refused(client, -EINTR);
 	}
 	bufftrack_caller_exit(&caller);
 	return err;
@@ -325,9 +399,9 @@ static __always_inline int get_op(struct bufftrack_op *op, struct bufftrack_op _
 	unsafe_get_user(op->op, &user->op, fault);
 	unsafe_get_user(op->flags, &user->flags, fault);
 	unsafe_get_user(op->generation, &user->generation, fault);
-	unsafe_get_user(op->error, &user->error, fault);
+	unsafe_get_user(op->reserved, &user->reserved, fault);
 	unsafe_put_user(op->generation, &user->generation, fault);
-	unsafe_put_user(op->error, &user->error, fault);
+	unsafe_put_user(op->reserved, &user->reserved, fault);
 	user_access_end();
 	return 0;
 fault:
@@ -342,7 +416,7 @@ static __always_inline long op_ioctl(struct bt_client *client, struct bufftrack_
 	int err;
 
 	if (get_op(&op, user))
-		return -EFAULT;
+		return refused(client, -EFAULT);
 	err = do_op(client, &op, kind);
 	if (unlikely(err) && op.verdict == BUFFTRACK_OK)
 		return err;

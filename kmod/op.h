@@ -15,6 +15,7 @@ struct bt_client;
 long bufftrack_op_ioctl(struct bt_client *client, struct bufftrack_op __user *user, u32 kind);
 int bufftrack_op_alloc(struct bt_client *client, void *buf);
 int bufftrack_op_free(struct bt_client *client, void *buf);
+int bufftrack_op_undo(struct bt_client *client, void *buf);
 int bufftrack_op_batch(struct bt_client *client, void *buf);
 
 #endif /* BUFFTRACK_OP_H */

@@ -47,12 +47,30 @@ struct bt_more_hold {
 	struct bt_hold hold;
 	struct bt_record *record;
 	struct bt_more_hold *next; /* in the order of the first hold */
+	struct bt_actor *actor; /* who took it */
 };
+
+/* Of a life that a FREE LAST has ended with references left: its end, and its holders. */
+struct bt_held_end {
+	struct bt_when when;
+	struct bt_more_hold *more;
+};
+
+/*
+ * A record's own state beside enum bufftrack_state: LAST, with references left. It is told
+ * as LAST, and is no tombstone yet. The tombstones' states are those from FREED to CONTEXT.
+ */
+#define BT_STATE_HELD 8
+
+#define BT_MAX_REFUSED ((1U << 22) - 1)
+
+/* Of struct bt_record.flags, where the first two are BUFFTRACK_F_EXCLUSIVE and _SHARED. */
+#define BT_LIFE_PERSISTENT BIT(2)
 
 #define BT_MAX_VIEWS ((1U << 24) - 1)
 
-/* The most that fits: with U32_MAX lives, or more. */
-#define BT_MAX_BLOCKS ((1U << 22) - 1)
+/* The most that fits: with 2^31 lives, or more. */
+#define BT_MAX_BLOCKS ((1U << 21) - 1)
 
 /*
  * One key: its live or last life, and what is to be known of the life before.
@@ -63,11 +81,11 @@ struct bt_record {
 	struct rhash_head node;
 	u64 buffer;
 	u32 space_id;
-	u32 state : 3; /* enum bufftrack_state; NONE: evicted */
+	u32 state : 4; /* enum bufftrack_state, BT_STATE_HELD; NONE: evicted */
 	u32 prev_state : 3;
-	u32 flags : 2; /* EXCLUSIVE, SHARED, of the first ALLOC */
+	u32 flags : 3; /* EXCLUSIVE, SHARED, BT_LIFE_PERSISTENT, of the first ALLOC */
 	u32 slot : 1; /* which of alloc[] is this life's */
-	u32 blocks : 22; /* of generations, that were all this key's */
+	u32 blocks : 21; /* of generations, that were all this key's */
 	u64 generation; /* 0: no life yet */
 	struct bt_space *space; /* the allocating user's; its share pinned */
 	u64 size;
@@ -76,7 +94,10 @@ struct bt_record {
 	union {
 		struct { /* live */
 			struct bt_hold first;
-			struct bt_more_hold *more;
+			union {
+				struct bt_more_hold *more;
+				struct bt_held_end *held_end; /* HELD */
+			};
 		};
 		struct { /* dead */
 			struct hlist_node tomb; /* bt_tombs.list */
@@ -88,7 +109,10 @@ struct bt_record {
 	u64 tag;
 	u32 views : 24;
 	u32 refused_own : 8; /* of @refused, its user's own: for the log */
-	u32 refused;
+	u32 refused : 22;
+	u32 undone : 1; /* a free of this life was taken back */
+	u32 unused : 1;
+	u32 refused_since : 8; /* the latest FREE that counted; at most U8_MAX */
 	struct bt_when alloc[2]; /* this life's, and the one's before */
 	struct bt_when prev_end;
 };
@@ -106,7 +130,38 @@ static inline const struct bt_when *bt_prev_alloc_of(const struct bt_record *rec
 /* The sum of the holds' counts. A life ends when it comes to 0. */
 static inline u32 bt_refs(const struct bt_record *rec)
 {
-	return rec->state == BUFFTRACK_STATE_LIVE ? rec->first.refs : 0;
+	return rec->state == BUFFTRACK_STATE_LIVE || rec->state == BT_STATE_HELD ? rec->first.refs
+										 : 0;
+}
+
+static inline bool bt_is_tombstone(const struct bt_record *rec)
+{
+	return rec->state - BUFFTRACK_STATE_FREED <=
+	       (u32)(BUFFTRACK_STATE_CONTEXT - BUFFTRACK_STATE_FREED);
+}
+
+/* The state as it is told. */
+static inline u32 bt_state(const struct bt_record *rec)
+{
+	return rec->state == BT_STATE_HELD ? BUFFTRACK_STATE_LAST : rec->state;
+}
+
+static inline u32 bt_life_flags(const struct bt_record *rec)
+{
+	return (rec->flags & (BUFFTRACK_F_EXCLUSIVE | BUFFTRACK_F_SHARED)) |
+	       (rec->flags & BT_LIFE_PERSISTENT ? BUFFTRACK_F_PERSISTENT : 0);
+}
+
+/* The end of this life, which is not live. */
+static inline const struct bt_when *bt_end_of(const struct bt_record *rec)
+{
+	return rec->state == BT_STATE_HELD ? &rec->held_end->when : &rec->end;
+}
+
+/* The holders after the first one, where there are holds. */
+static inline struct bt_more_hold **bt_more_of(struct bt_record *rec)
+{
+	return rec->state == BT_STATE_HELD ? &rec->held_end->more : &rec->more;
 }
 
 /* ---- the hash of a key: which bucket, which shard, and the order of LIST ---- */
@@ -151,9 +206,24 @@ struct bt_shard {
 	spinlock_t lock; /* see above: shard->lock */
 } ____cacheline_aligned_in_smp;
 
+/* The latest reset: which lives it ended, and when. */
+struct bt_reset {
+	u64 time; /* 0: there was none */
+	u64 tag;
+	u32 space_id;
+	u32 flags; /* BUFFTRACK_RESET_SPACE, _TAG */
+};
+
+static inline bool bt_reset_meant(const struct bt_reset *reset, const struct bt_record *rec)
+{
+	return !(reset->flags & BUFFTRACK_RESET_SPACE && rec->space_id != reset->space_id) &&
+	       !(reset->flags & BUFFTRACK_RESET_TAG && rec->tag != reset->tag);
+}
+
 struct bt_table {
 	struct rhashtable records;
 	atomic64_t evicted; /* tombstones; not 0 where any ever was */
+	struct bt_reset reset; /* written before the walk, read under shard locks */
 	struct bt_shard shards[BT_SHARDS];
 };
 

@@ -364,6 +364,9 @@ static void fill_frame(struct bufftrack_frame *to, const struct bt_frame *from)
 		return;
 	memcpy(to->build_id, mapped->build_id, mapped->build_id_len);
 	to->build_id_len = mapped->build_id_len;
+	to->inode = mapped->key.ino;
+	to->file_size = mapped->key.size;
+	to->file_time = mapped->time;
 	strscpy(to->path, mapped->path, sizeof(to->path));
 }
 

@@ -12,7 +12,7 @@
 #define AT(type, field, offset) \
 	_Static_assert(offsetof(struct type, field) == (offset), #type "." #field)
 
-SIZE_IS(bufftrack_info, 96);
+SIZE_IS(bufftrack_info, 112);
 AT(bufftrack_info, reserved, 4);
 AT(bufftrack_info, features, 8);
 AT(bufftrack_info, max_buffers, 16);
@@ -27,13 +27,15 @@ AT(bufftrack_info, evicted, 64);
 AT(bufftrack_info, stacks_lost, 72);
 AT(bufftrack_info, logs_suppressed, 80);
 AT(bufftrack_info, failed, 88);
+AT(bufftrack_info, max_clients, 96);
+AT(bufftrack_info, max_events, 104);
 
 SIZE_IS(bufftrack_client, 48);
 AT(bufftrack_client, flags, 4);
 AT(bufftrack_client, name, 8);
 AT(bufftrack_client, id, 40);
 
-SIZE_IS(bufftrack_op, 88);
+SIZE_IS(bufftrack_op, 96);
 AT(bufftrack_op, buffer, 8);
 AT(bufftrack_op, size, 16);
 AT(bufftrack_op, tag, 24);
@@ -48,6 +50,8 @@ AT(bufftrack_op, refs, 72);
 AT(bufftrack_op, verdict, 76);
 AT(bufftrack_op, info, 80);
 AT(bufftrack_op, error, 84);
+AT(bufftrack_op, stack_id, 88);
+AT(bufftrack_op, reserved, 92);
 
 SIZE_IS(bufftrack_batch, 32);
 AT(bufftrack_batch, nr, 8);
@@ -57,16 +61,20 @@ AT(bufftrack_batch, done, 20);
 AT(bufftrack_batch, bad, 24);
 AT(bufftrack_batch, reserved, 28);
 
-SIZE_IS(bufftrack_label, 48);
+SIZE_IS(bufftrack_label, 56);
 AT(bufftrack_label, space, 8);
 AT(bufftrack_label, flags, 12);
 AT(bufftrack_label, label, 16);
+AT(bufftrack_label, tag, 48);
 
-SIZE_IS(bufftrack_reset, 24);
+SIZE_IS(bufftrack_reset, 40);
 AT(bufftrack_reset, flags, 8);
-AT(bufftrack_reset, lives, 16);
+AT(bufftrack_reset, space, 12);
+AT(bufftrack_reset, tag, 16);
+AT(bufftrack_reset, lives, 24);
+AT(bufftrack_reset, holds, 32);
 
-SIZE_IS(bufftrack_stat, 320);
+SIZE_IS(bufftrack_stat, 480);
 AT(bufftrack_stat, flags, 4);
 AT(bufftrack_stat, cursor, 8);
 AT(bufftrack_stat, device, 16);
@@ -86,27 +94,44 @@ AT(bufftrack_stat, history, 136);
 AT(bufftrack_stat, evicted, 144);
 AT(bufftrack_stat, clients, 152);
 AT(bufftrack_stat, verdicts, 160);
-AT(bufftrack_stat, reserved, 288);
+AT(bufftrack_stat, undos, 416);
+AT(bufftrack_stat, reserved, 424);
 
-SIZE_IS(bufftrack_event, 40);
-AT(bufftrack_event, stack_id, 8);
-AT(bufftrack_event, pid, 12);
-AT(bufftrack_event, tid, 16);
-AT(bufftrack_event, exited, 20);
-AT(bufftrack_event, comm, 24);
+SIZE_IS(bufftrack_event, 72);
+AT(bufftrack_event, start_time, 8);
+AT(bufftrack_event, client, 16);
+AT(bufftrack_event, cgroup, 24);
+AT(bufftrack_event, stack_id, 32);
+AT(bufftrack_event, pid, 36);
+AT(bufftrack_event, tid, 40);
+AT(bufftrack_event, uid, 44);
+AT(bufftrack_event, exited, 48);
+AT(bufftrack_event, reserved, 52);
+AT(bufftrack_event, comm, 56);
 
-SIZE_IS(bufftrack_life, 256);
+SIZE_IS(bufftrack_life, 384);
+AT(bufftrack_life, buffer, 8);
+AT(bufftrack_life, size, 16);
+AT(bufftrack_life, tag, 24);
+AT(bufftrack_life, generation, 32);
 AT(bufftrack_life, client, 40);
 AT(bufftrack_life, space, 48);
+AT(bufftrack_life, state, 52);
+AT(bufftrack_life, refs, 56);
+AT(bufftrack_life, views, 60);
+AT(bufftrack_life, flags, 64);
+AT(bufftrack_life, reserved, 68);
 AT(bufftrack_life, lives, 72);
+AT(bufftrack_life, frees, 76);
+AT(bufftrack_life, refused, 80);
 AT(bufftrack_life, prev_state, 84);
 AT(bufftrack_life, prev_generation, 88);
 AT(bufftrack_life, alloc, 96);
-AT(bufftrack_life, end, 136);
-AT(bufftrack_life, prev_alloc, 176);
-AT(bufftrack_life, prev_end, 216);
+AT(bufftrack_life, end, 168);
+AT(bufftrack_life, prev_alloc, 240);
+AT(bufftrack_life, prev_end, 312);
 
-SIZE_IS(bufftrack_list, 80);
+SIZE_IS(bufftrack_list, 104);
 AT(bufftrack_list, nr, 8);
 AT(bufftrack_list, entry_size, 12);
 AT(bufftrack_list, flags, 16);
@@ -116,13 +141,74 @@ AT(bufftrack_list, client, 32);
 AT(bufftrack_list, pid, 40);
 AT(bufftrack_list, reserved, 44);
 AT(bufftrack_list, cursor, 48);
+AT(bufftrack_list, tag, 80);
+AT(bufftrack_list, buffer, 88);
+AT(bufftrack_list, generation, 96);
 
-SIZE_IS(bufftrack_frame, 304);
+SIZE_IS(bufftrack_holder, 72);
+AT(bufftrack_holder, count, 8);
+AT(bufftrack_holder, pid, 12);
+AT(bufftrack_holder, uid, 16);
+AT(bufftrack_holder, reserved, 20);
+AT(bufftrack_holder, name, 24);
+AT(bufftrack_holder, comm, 56);
+
+SIZE_IS(bufftrack_holders, 56);
+AT(bufftrack_holders, nr, 8);
+AT(bufftrack_holders, entry_size, 12);
+AT(bufftrack_holders, device, 16);
+AT(bufftrack_holders, buffer, 24);
+AT(bufftrack_holders, space, 32);
+AT(bufftrack_holders, flags, 36);
+AT(bufftrack_holders, generation, 40);
+AT(bufftrack_holders, refs, 48);
+AT(bufftrack_holders, others, 52);
+
+SIZE_IS(bufftrack_bad, 496);
+AT(bufftrack_bad, device, 8);
+AT(bufftrack_bad, buffer, 16);
+AT(bufftrack_bad, size, 24);
+AT(bufftrack_bad, requested, 32);
+AT(bufftrack_bad, tag, 40);
+AT(bufftrack_bad, token, 48);
+AT(bufftrack_bad, generation, 56);
+AT(bufftrack_bad, named, 64);
+AT(bufftrack_bad, prev_generation, 72);
+AT(bufftrack_bad, evicted, 80);
+AT(bufftrack_bad, space, 88);
+AT(bufftrack_bad, verdict, 92);
+AT(bufftrack_bad, info, 96);
+AT(bufftrack_bad, flags, 100);
+AT(bufftrack_bad, refs, 104);
+AT(bufftrack_bad, views, 108);
+AT(bufftrack_bad, nth, 112);
+AT(bufftrack_bad, count, 116);
+AT(bufftrack_bad, lives, 120);
+AT(bufftrack_bad, frees, 124);
+AT(bufftrack_bad, reason, 128);
+AT(bufftrack_bad, prev_reason, 132);
+AT(bufftrack_bad, offender, 136);
+AT(bufftrack_bad, end, 208);
+AT(bufftrack_bad, alloc, 280);
+AT(bufftrack_bad, prev_end, 352);
+AT(bufftrack_bad, prev_alloc, 424);
+
+SIZE_IS(bufftrack_events, 40);
+AT(bufftrack_events, nr, 8);
+AT(bufftrack_events, entry_size, 12);
+AT(bufftrack_events, flags, 16);
+AT(bufftrack_events, reserved, 20);
+AT(bufftrack_events, cursor, 24);
+AT(bufftrack_events, lost, 32);
+
+SIZE_IS(bufftrack_frame, 320);
 AT(bufftrack_frame, offset, 8);
 AT(bufftrack_frame, build_id, 16);
 AT(bufftrack_frame, build_id_len, 36);
-AT(bufftrack_frame, reserved, 40);
-AT(bufftrack_frame, path, 48);
+AT(bufftrack_frame, inode, 40);
+AT(bufftrack_frame, file_size, 48);
+AT(bufftrack_frame, file_time, 56);
+AT(bufftrack_frame, path, 64);
 
 SIZE_IS(bufftrack_stack, 24);
 AT(bufftrack_stack, nr, 8);
@@ -130,16 +216,19 @@ AT(bufftrack_stack, frame_size, 12);
 AT(bufftrack_stack, stack_id, 16);
 AT(bufftrack_stack, flags, 20);
 
-_Static_assert(BUFFTRACK_IOC_INFO == 0xc060bf20, "INFO");
+_Static_assert(BUFFTRACK_IOC_INFO == 0xc070bf20, "INFO");
 _Static_assert(BUFFTRACK_IOC_CLIENT == 0xc030bf21, "CLIENT");
-_Static_assert(BUFFTRACK_IOC_ALLOC == 0xc058bf22, "ALLOC");
-_Static_assert(BUFFTRACK_IOC_FREE == 0xc058bf23, "FREE");
+_Static_assert(BUFFTRACK_IOC_ALLOC == 0xc060bf22, "ALLOC");
+_Static_assert(BUFFTRACK_IOC_FREE == 0xc060bf23, "FREE");
 _Static_assert(BUFFTRACK_IOC_BATCH == 0xc020bf24, "BATCH");
-_Static_assert(BUFFTRACK_IOC_LABEL == 0xc030bf25, "LABEL");
-_Static_assert(BUFFTRACK_IOC_RESET == 0xc018bf26, "RESET");
-_Static_assert(BUFFTRACK_IOC_STAT == 0xc140bf27, "STAT");
-_Static_assert(BUFFTRACK_IOC_LIST == 0xc050bf28, "LIST");
+_Static_assert(BUFFTRACK_IOC_LABEL == 0xc038bf25, "LABEL");
+_Static_assert(BUFFTRACK_IOC_RESET == 0xc028bf26, "RESET");
+_Static_assert(BUFFTRACK_IOC_STAT == 0xc1e0bf27, "STAT");
+_Static_assert(BUFFTRACK_IOC_LIST == 0xc068bf28, "LIST");
 _Static_assert(BUFFTRACK_IOC_STACK == 0xc018bf29, "STACK");
+_Static_assert(BUFFTRACK_IOC_UNDO == 0xc060bf2a, "UNDO");
+_Static_assert(BUFFTRACK_IOC_HOLDERS == 0xc038bf2b, "HOLDERS");
+_Static_assert(BUFFTRACK_IOC_EVENTS == 0xc028bf2c, "EVENTS");
 
 /* ---- every command ------------------------------------------------------- */
 
@@ -171,7 +260,7 @@ FIXTURE(command) {
 
 FIXTURE_VARIANT(command) {
 	unsigned long cmd;
-	struct field zero[8];		/* have to be 0 in the valid call */
+	struct field zero[12];		/* have to be 0 in the valid call */
 	struct field flags;
 	__u32 known;			/* its bits that have a meaning */
 	struct field out[16];		/* outputs that are not inputs, too */
@@ -195,6 +284,8 @@ FIXTURE_VARIANT_ADD(command, info) {
 		FIELD(bufftrack_info, stacks_lost),
 		FIELD(bufftrack_info, logs_suppressed),
 		FIELD(bufftrack_info, failed),
+		FIELD(bufftrack_info, max_clients),
+		FIELD(bufftrack_info, max_events),
 	},
 };
 
@@ -202,7 +293,9 @@ FIXTURE_VARIANT_ADD(command, client) {
 	.cmd = BUFFTRACK_IOC_CLIENT,
 	.flags = FIELD(bufftrack_client, mask),
 	.known = BUFFTRACK_CLIENT_NAME | BUFFTRACK_CLIENT_PRIVATE |
-		 BUFFTRACK_CLIENT_STRICT | BUFFTRACK_CLIENT_TRAP,
+		 BUFFTRACK_CLIENT_STRICT | BUFFTRACK_CLIENT_TRAP |
+		 BUFFTRACK_CLIENT_REQUIRE_TOKEN | BUFFTRACK_CLIENT_PARTIAL |
+		 BUFFTRACK_CLIENT_FORKED,
 	.out = { FIELD(bufftrack_client, id) },
 };
 
@@ -212,6 +305,7 @@ FIXTURE_VARIANT_ADD(command, client) {
 	FIELD(bufftrack_op, verdict),		\
 	FIELD(bufftrack_op, info),		\
 	FIELD(bufftrack_op, error),		\
+	FIELD(bufftrack_op, stack_id),		\
 }
 
 FIXTURE_VARIANT_ADD(command, alloc) {
@@ -219,9 +313,11 @@ FIXTURE_VARIANT_ADD(command, alloc) {
 	.zero = {
 		FIELD(bufftrack_op, token),
 		FIELD(bufftrack_op, op),
+		FIELD(bufftrack_op, reserved),
 	},
 	.flags = FIELD(bufftrack_op, flags),
-	.known = BUFFTRACK_F_EXCLUSIVE | BUFFTRACK_F_SHARED | BUFFTRACK_F_VIEW,
+	.known = BUFFTRACK_F_EXCLUSIVE | BUFFTRACK_F_SHARED | BUFFTRACK_F_VIEW |
+		 BUFFTRACK_F_RETAIN | BUFFTRACK_F_SAME | BUFFTRACK_F_PERSISTENT,
 	.out = OP_OUTPUTS,
 };
 
@@ -230,9 +326,10 @@ FIXTURE_VARIANT_ADD(command, free) {
 	.zero = {
 		FIELD(bufftrack_op, tag),
 		FIELD(bufftrack_op, op),
+		FIELD(bufftrack_op, reserved),
 	},
 	.flags = FIELD(bufftrack_op, flags),
-	.known = BUFFTRACK_F_VIEW,
+	.known = BUFFTRACK_F_VIEW | BUFFTRACK_F_LAST,
 	.out = OP_OUTPUTS,
 };
 
@@ -248,16 +345,17 @@ FIXTURE_VARIANT_ADD(command, batch) {
 
 FIXTURE_VARIANT_ADD(command, label) {
 	.cmd = BUFFTRACK_IOC_LABEL,
-	.zero = { FIELD(bufftrack_label, space) },
+	.zero = { FIELD(bufftrack_label, space), FIELD(bufftrack_label, tag) },
 	.flags = FIELD(bufftrack_label, flags),
 	.known = BUFFTRACK_LABEL_SPACE,
 };
 
 FIXTURE_VARIANT_ADD(command, reset) {
 	.cmd = BUFFTRACK_IOC_RESET,
-	.zero = { FIELD(bufftrack_reset, reserved) },
+	.zero = { FIELD(bufftrack_reset, space), FIELD(bufftrack_reset, tag) },
 	.flags = FIELD(bufftrack_reset, flags),
-	.out = { FIELD(bufftrack_reset, lives) },
+	.known = BUFFTRACK_RESET_CLIENT | BUFFTRACK_RESET_SPACE,
+	.out = { FIELD(bufftrack_reset, lives), FIELD(bufftrack_reset, holds) },
 };
 
 FIXTURE_VARIANT_ADD(command, stat) {
@@ -285,6 +383,7 @@ FIXTURE_VARIANT_ADD(command, stat) {
 		FIELD(bufftrack_stat, evicted),
 		FIELD(bufftrack_stat, clients),
 		FIELD(bufftrack_stat, verdicts),
+		FIELD(bufftrack_stat, undos),
 	},
 };
 
@@ -296,6 +395,9 @@ FIXTURE_VARIANT_ADD(command, list) {
 		FIELD(bufftrack_list, client),
 		FIELD(bufftrack_list, pid),
 		FIELD(bufftrack_list, reserved),
+		FIELD(bufftrack_list, tag),
+		FIELD(bufftrack_list, buffer),
+		FIELD(bufftrack_list, generation),
 	},
 	.flags = FIELD(bufftrack_list, flags),
 	.known = BUFFTRACK_LIST_DEAD | BUFFTRACK_LIST_DEVICE |
@@ -677,7 +779,7 @@ TEST_F(node, unknown_commands)
 	unsigned int nr;
 
 	for (nr = 0; nr < 256; nr++) {
-		if (nr >= 0x20 && nr <= 0x29)
+		if (nr >= 0x20 && nr <= 0x2a)
 			continue;
 		EXPECT_EQ(-ENOTTY, bt_ioctl(self->fd,
 					    _IOC(_IOC_READ | _IOC_WRITE,
@@ -730,7 +832,7 @@ TEST_F(node, info)
 	unsigned long history;
 
 	ASSERT_EQ(0, bt_ioctl(self->fd, BUFFTRACK_IOC_INFO, &info));
-	EXPECT_EQ((1ULL << 11) - 1, info.features);
+	EXPECT_EQ((1ULL << 18) - 1, info.features);
 	EXPECT_EQ(1ULL << 22, info.max_buffers);
 	EXPECT_EQ(1024, info.max_devices);
 	EXPECT_EQ(65536, info.history);

@@ -41,7 +41,8 @@ static struct bufftrack_op entry(__u64 device, __u32 op, __u64 buffer)
 
 	/* What is output only is not read. */
 	memset(&entry.generation, BT_POISON,
-	       sizeof(entry) - offsetof(struct bufftrack_op, generation));
+	       offsetof(struct bufftrack_op, reserved) -
+	       offsetof(struct bufftrack_op, generation));
 	return entry;
 }
 
@@ -128,8 +129,8 @@ TEST_F(batch, wrong_entries)
 	for (i = 0; i < 16; i++)
 		self->ops[i] = ALLOC(1);
 	self->ops[1].op = 0;
-	self->ops[2].op = 3;
-	self->ops[3].flags = 1U << 3;
+	self->ops[2].op = 4;
+	self->ops[3].flags = 1U << 7;
 	self->ops[4].flags = BUFFTRACK_F_VIEW | BUFFTRACK_F_EXCLUSIVE;
 	self->ops[5].flags = BUFFTRACK_F_VIEW | BUFFTRACK_F_SHARED;
 	self->ops[6].token = 1;

@@ -54,7 +54,8 @@ static inline int bt_ioctl(int fd, unsigned long cmd, void *arg)
 static inline int bt_op(int fd, unsigned long cmd, struct bufftrack_op *op)
 {
 	memset(&op->generation, BT_POISON,
-	       sizeof(*op) - offsetof(struct bufftrack_op, generation));
+	       offsetof(struct bufftrack_op, reserved) -
+	       offsetof(struct bufftrack_op, generation));
 	return bt_ioctl(fd, cmd, op);
 }
 
@@ -161,8 +162,9 @@ static inline int bt_verdict_errno(__u32 verdict)
 		[BUFFTRACK_UNKNOWN_FREE] = ENOENT,
 		[BUFFTRACK_MISSED_FREE] = EEXIST,
 		[BUFFTRACK_SIZE_MISMATCH] = EMSGSIZE,
-		[BUFFTRACK_DANGLING_VIEW] = ENOLINK,
+		[BUFFTRACK_DANGLING] = ENOLINK,
 		[BUFFTRACK_LEAK] = 0,
+		[BUFFTRACK_HELD_FREE] = EBUSY,
 	};
 
 	return verdict < ARRAY_SIZE(errnos) ? errnos[verdict] : EIO;
@@ -409,17 +411,18 @@ static inline int bt_write(const char *path, const char *text)
 static inline int bt_read(const char *path, char *text, size_t size)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	size_t used = 0;
 	ssize_t n;
 
 	if (fd < 0)
 		return -errno;
-	n = read(fd, text, size - 1);
-	n = n < 0 ? -errno : n;
+	/* A page at a time */
+	while ((n = read(fd, text + used, size - 1 - used)) > 0)
+		used += n;
+	n = n < 0 ? -errno : 0;
 	close(fd);
-	if (n < 0)
-		return n;
-	text[n] = '\0';
-	return 0;
+	text[used] = '\0';
+	return n;
 }
 
 /* A module parameter; @old, where not NULL, gets what it was. */

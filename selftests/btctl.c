@@ -42,7 +42,7 @@ static const char *const verdicts[] = {
 	"unknown_free",
 	"missed_free",
 	"size_mismatch",
-	"dangling_view",
+	"dangling",
 };
 
 static int fd;

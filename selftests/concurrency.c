@@ -45,7 +45,7 @@ struct worker {
 	unsigned int keys;
 	pid_t tid;
 	__u64 allocs, frees, errors;
-	__u64 verdicts[16];
+	__u64 verdicts[BUFFTRACK_MAX_VERDICTS];
 	__s64 holds[KEYS];
 };
 

@@ -33,7 +33,7 @@ struct call {
 struct outcome {
 	__u64 result;
 	__u64 device[7], client[5];
-	__u64 verdicts[16];
+	__u64 verdicts[BUFFTRACK_MAX_VERDICTS];
 	char names[3][BUFFTRACK_NAME_LEN];
 	unsigned int nr;
 	struct {

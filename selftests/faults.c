@@ -27,7 +27,7 @@ FIXTURE(hole) {
 	int fd;
 	__u64 device;
 	long page;
-	char *map;			/* 8 pages, of which the last 4 can go */
+	char *map;			/* 16 pages, of which the last 4 can go */
 	char *cut;			/* where they begin */
 	struct bufftrack_op op;
 	struct snapshot before;
@@ -40,10 +40,10 @@ FIXTURE_SETUP(hole)
 	ASSERT_LE(0, self->fd);
 	self->device = bt_device();
 	self->page = page_size();
-	self->map = mmap(NULL, 8 * self->page, PROT_READ | PROT_WRITE,
+	self->map = mmap(NULL, 16 * self->page, PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ASSERT_TRUE(self->map != MAP_FAILED);
-	self->cut = self->map + 4 * self->page;
+	self->cut = self->map + 12 * self->page;
 	/* One live key, and one that is dead */
 	ASSERT_EQ(0, bt_call(self->fd, BUFFTRACK_IOC_ALLOC, SIZE, self->device,
 			     1, &self->op));
@@ -55,7 +55,7 @@ FIXTURE_SETUP(hole)
 
 FIXTURE_TEARDOWN(hole)
 {
-	munmap(self->map, 8 * self->page);
+	munmap(self->map, 16 * self->page);
 	close(self->fd);
 }
 
@@ -232,7 +232,8 @@ static char *lay(FIXTURE_DATA(hole) *self, __u32 op, unsigned int nr,
 		entry->buffer = buffer + i;
 		entry->size = SIZE;
 		memset(&entry->generation, BT_POISON,
-		       OP_SIZE - offsetof(struct bufftrack_op, generation));
+		       offsetof(struct bufftrack_op, reserved) -
+			       offsetof(struct bufftrack_op, generation));
 	}
 	return at;
 }

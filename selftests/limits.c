@@ -430,12 +430,15 @@ TEST_F(limits, history_of_lives_that_others_end)
 	ASSERT_EQ(0, bt_parameter("history", 10, NULL));
 	for (i = 0; i < 300; i++) {
 		ASSERT_EQ(0, ALLOC(fd, i, .flags = BUFFTRACK_F_SHARED));
-		if (i >= 100)
-			ASSERT_EQ(0, ALLOC(self->fd, i));
+		ASSERT_EQ(0, ALLOC(self->fd, i));
 	}
-	/* By a FREE */
-	for (i = 0; i < 100; i++)
+	/* By a FREE, the last one */
+	for (i = 0; i < 100; i++) {
+		ASSERT_EQ(0, FREE(fd, i));
 		ASSERT_EQ(0, FREE(self->fd, i));
+		/* It is told which life it has ended, which was not of its user. */
+		ASSERT_NE(0, self->op.generation);
+	}
 	ASSERT_EQ(0, bt_stat(fd, BUFFTRACK_STAT_DEVICE, self->device, 0, &stat));
 	EXPECT_EQ(10, stat.history);
 	EXPECT_EQ(90, stat.evicted);

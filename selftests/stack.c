@@ -86,7 +86,7 @@ TEST_F(stack, of_each_event)
 		EXPECT_EQ(0, self->frames[i].offset);
 		EXPECT_STREQ("", self->frames[i].path);
 		EXPECT_EQ(0, self->frames[i].build_id_len);
-		EXPECT_EQ(0, self->frames[i].reserved);
+		EXPECT_EQ(0, self->frames[i].inode);
 	}
 	EXPECT_EQ(0xa5, (unsigned char)self->frames[3].path[0]);
 	ASSERT_EQ(0, READ(self->life.end.stack_id, 8));

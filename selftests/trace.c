@@ -166,8 +166,8 @@ TEST_F(trace, fields_in_their_format)
 	static const char * const events[] = {
 		"alloc", "free", "double_free", "stale_free", "foreign_free",
 		"free_after_exit", "free_after_reset", "unknown_free",
-		"missed_free", "size_mismatch", "dangling_view", "leak",
-		"client_open", "client_close", "reset",
+		"missed_free", "size_mismatch", "dangling", "held_free", "leak",
+		"client_open", "client_close", "reset", "undo",
 	};
 	static const char * const bad[] = {
 		"device", "space", "buffer", "size", "token", "generation",
@@ -185,7 +185,7 @@ TEST_F(trace, fields_in_their_format)
 			 events[i]);
 		ASSERT_EQ(0, bt_read(path, self->text, sizeof(self->text)))
 			TH_LOG("no %s", events[i]);
-		for (j = 0; i >= 2 && i <= 10 && j < ARRAY_SIZE(bad); j++) {
+		for (j = 0; i >= 2 && i <= 11 && j < ARRAY_SIZE(bad); j++) {
 			snprintf(word, sizeof(word), "%s=", bad[j]);
 			EXPECT_TRUE(!!strstr(self->text, word))
 				TH_LOG("%s prints no %s", events[i], bad[j]);
@@ -494,13 +494,13 @@ TEST_F(trace, size_mismatch)
 	EXPECT_NUMBER("refs", 1);
 }
 
-TEST_F(trace, dangling_view)
+TEST_F(trace, dangling)
 {
 	ASSERT_EQ(0, ALLOC(self->fd));
 	ASSERT_EQ(0, FREE(self->fd));
-	ASSERT_EQ(-BUFFTRACK_DANGLING_VIEW,
+	ASSERT_EQ(-BUFFTRACK_DANGLING,
 		  ALLOC(self->fd, .flags = BUFFTRACK_F_VIEW));
-	ASSERT_EVENT("dangling_view", 0);
+	ASSERT_EVENT("dangling", 0);
 	EXPECT_KEY(BUFFER);
 	EXPECT_NUMBER("refs", 0);
 	EXPECT_WORD("freed_reason", "free");

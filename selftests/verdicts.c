@@ -10,6 +10,11 @@
 #define ANY		(~0ULL)		/* a generation: any but 0 */
 #define PROBABLE	BUFFTRACK_INFO_PROBABLE
 #define LOST		BUFFTRACK_INFO_HISTORY_LOST
+#define NOT_RECORDED	BUFFTRACK_INFO_NOT_RECORDED
+#define FORKED		BUFFTRACK_INFO_FORKED
+#define FOLLOWS		BUFFTRACK_INFO_CONSEQUENCE
+#define UNDONE		BUFFTRACK_INFO_UNDONE
+#define VIEWS_LEFT	BUFFTRACK_INFO_VIEWS_LEFT
 #define V(verdict)	[BUFFTRACK_##verdict]
 #define STATE(state)	BUFFTRACK_STATE_##state
 
@@ -295,8 +300,7 @@ TEST_F(verdict, double_free_after_reuse)
 	EXPECT_FREE(self->a, DOUBLE_FREE, 0, last, PROBABLE);
 	EXPECT_FREE(self->a, DOUBLE_FREE, 0, last, 0, .token = last);
 	/* In another block of generations, and of this key all the same */
-	EXPECT_FREE(self->a, DOUBLE_FREE, 0, last, PROBABLE | LOST,
-		    .token = first);
+	EXPECT_FREE(self->a, DOUBLE_FREE, 0, last, PROBABLE, .token = first);
 	EXPECT_LIFE(.state = STATE(FREED), .generation = last, .lives = lives,
 		    .frees = lives, .refused = 3, .prev_state = STATE(FREED),
 		    .prev_generation = last - 1);
@@ -363,9 +367,9 @@ TEST_F(verdict, double_free_of_an_older_life)
 		generation[i] = NEW_LIFE(self->a);
 		EXPECT_FREE(self->a, OK, 0, generation[i], 0);
 	}
-	EXPECT_FREE(self->a, DOUBLE_FREE, 0, generation[3], PROBABLE | LOST,
+	EXPECT_FREE(self->a, DOUBLE_FREE, 0, generation[3], PROBABLE,
 		    .token = generation[0]);
-	EXPECT_FREE(self->a, DOUBLE_FREE, 0, generation[3], PROBABLE | LOST,
+	EXPECT_FREE(self->a, DOUBLE_FREE, 0, generation[3], PROBABLE,
 		    .token = generation[1]);
 	EXPECT_FREE(self->a, DOUBLE_FREE, 0, generation[3], 0,
 		    .token = generation[2]);
@@ -413,9 +417,9 @@ TEST_F(verdict, stale_free_of_an_older_life)
 		if (i < 3)
 			EXPECT_FREE(self->a, OK, 0, generation[i], 0);
 	}
-	EXPECT_FREE(self->a, STALE_FREE, 1, generation[3], PROBABLE | LOST,
+	EXPECT_FREE(self->a, STALE_FREE, 1, generation[3], 0,
 		    .token = generation[0]);
-	EXPECT_FREE(self->a, STALE_FREE, 1, generation[3], PROBABLE | LOST,
+	EXPECT_FREE(self->a, STALE_FREE, 1, generation[3], 0,
 		    .token = generation[1]);
 	EXPECT_FREE(self->a, STALE_FREE, 1, generation[3], 0,
 		    .token = generation[2]);
@@ -800,8 +804,8 @@ TEST_F(verdict, missed_free)
 {
 	__u64 one = NEW_LIFE(self->a, .flags = BUFFTRACK_F_EXCLUSIVE), two;
 
-	EXPECT_ALLOC(self->a, MISSED_FREE, 1, ANY, .size = 3 * SIZE, .tag = 9,
-		     .flags = BUFFTRACK_F_EXCLUSIVE);
+	EXPECT_CALL(BUFFTRACK_IOC_ALLOC, self->a, MISSED_FREE, 1, ANY, PROBABLE,
+		     .size = 3 * SIZE, .tag = 9, .flags = BUFFTRACK_F_EXCLUSIVE);
 	two = self->op.generation;
 	EXPECT_LT(one, two);
 	EXPECT_LIFE(.state = STATE(LIVE), .generation = two, .refs = 1,
@@ -814,9 +818,9 @@ TEST_F(verdict, missed_free)
 		      .verdicts = { V(OK) = 1, V(MISSED_FREE) = 1 });
 
 	/* The free that did not come in time */
-	EXPECT_FREE(self->a, STALE_FREE, 1, two, 0, .token = one);
+	EXPECT_FREE(self->a, STALE_FREE, 1, two, PROBABLE | FOLLOWS, .token = one);
 	EXPECT_FREE(self->a, OK, 0, two, 0, .token = two);
-	EXPECT_FREE(self->a, STALE_FREE, 0, two, 0, .token = one);
+	EXPECT_FREE(self->a, STALE_FREE, 0, two, PROBABLE | FOLLOWS, .token = one);
 	EXPECT_FREE(self->a, DOUBLE_FREE, 0, two, PROBABLE);
 }
 
@@ -826,14 +830,14 @@ TEST_F(verdict, missed_free_by_another_client)
 
 	EXPECT_ALLOC(self->c, OK, 2, one);
 	EXPECT_ALLOC(self->a, OK, 3, one);
-	EXPECT_ALLOC(self->b, MISSED_FREE, 1, ANY,
+	EXPECT_CALL(BUFFTRACK_IOC_ALLOC, self->b, MISSED_FREE, 1, ANY, PROBABLE,
 		     .flags = BUFFTRACK_F_EXCLUSIVE);
 	two = self->op.generation;
 	EXPECT_EQ(0, HELD(self->a));
 	EXPECT_EQ(1, HELD(self->b));
 	EXPECT_EQ(0, HELD(self->c));
 	EXPECT_FREE(self->a, FOREIGN_FREE, 1, two, PROBABLE);
-	EXPECT_FREE(self->c, STALE_FREE, 1, two, 0, .token = one);
+	EXPECT_FREE(self->c, STALE_FREE, 1, two, PROBABLE | FOLLOWS, .token = one);
 	EXPECT_LIFE(.state = STATE(LIVE), .generation = two, .refs = 1,
 		    .lives = 2, .prev_state = STATE(MISSED), .refused = 2,
 		    .prev_generation = one, .client = bt_client_id(self->b),
@@ -884,13 +888,14 @@ TEST_F(verdict, shared_own_hold_first)
 	EXPECT_FREE(self->b, OK, 2, generation, 0);
 	EXPECT_EQ(1, HELD(self->a));
 	EXPECT_EQ(0, HELD(self->b));
-	/* It has none left: the oldest holder's now, which is no error. */
-	EXPECT_FREE(self->b, OK, 1, generation, 0);
+	/* It has none left; one that never had one drops the oldest holder's. */
+	EXPECT_FREE(self->b, DOUBLE_FREE, 2, generation, 0);
+	EXPECT_FREE(self->c, OK, 1, generation, 0);
 	EXPECT_EQ(1, HELD(self->a));
-	EXPECT_FREE(self->b, OK, 0, generation, 0);
+	EXPECT_FREE(self->c, OK, 0, generation, 0);
 	EXPECT_EQ(0, HELD(self->a));
 	EXPECT_DEVICE(.peak_bytes = SIZE, .allocs = 3, .frees = 3, .history = 1,
-		      .verdicts = { V(OK) = 6 });
+		      .verdicts = { V(OK) = 6, V(DOUBLE_FREE) = 1 });
 }
 
 TEST_F(verdict, shared_oldest_holder_next)
@@ -988,7 +993,7 @@ TEST_F(verdict, private_unknown_to_others)
 	NEW_LIFE(p);
 	EXPECT_FREE(self->a, UNKNOWN_FREE, 0, 0, 0);
 	EXPECT_FREE(q, UNKNOWN_FREE, 0, 0, 0);
-	EXPECT_ALLOC(self->a, DANGLING_VIEW, 0, 0, .flags = BUFFTRACK_F_VIEW);
+	EXPECT_ALLOC(self->a, DANGLING, 0, 0, .flags = BUFFTRACK_F_VIEW);
 	EXPECT_EQ(1, HELD(p));
 	close(p);
 	close(q);
@@ -1024,7 +1029,7 @@ TEST_F(verdict, private_gone_at_exit)
 	EXPECT_FREE(self->a, UNKNOWN_FREE, 0, 0, 0);
 }
 
-/* ---- VIEW and DANGLING_VIEW ---------------------------------------------- */
+/* ---- VIEW and DANGLING ---------------------------------------------- */
 
 #define VIEW	.flags = BUFFTRACK_F_VIEW
 
@@ -1060,10 +1065,10 @@ TEST_F(verdict, view_of_a_dead_key)
 	EXPECT_ALLOC(self->a, OK, 1, generation, VIEW);
 	EXPECT_FREE(self->a, OK, 0, generation, 0);
 	EXPECT_FREE(self->a, OK, 0, generation, 0, VIEW);
-	EXPECT_ALLOC(self->a, DANGLING_VIEW, 0, generation, VIEW);
-	EXPECT_ALLOC(self->b, DANGLING_VIEW, 0, generation, VIEW);
+	EXPECT_CALL(BUFFTRACK_IOC_ALLOC, self->a, DANGLING, 0, generation, VIEWS_LEFT, VIEW);
+	EXPECT_CALL(BUFFTRACK_IOC_ALLOC, self->b, DANGLING, 0, generation, VIEWS_LEFT, VIEW);
 	EXPECT_DEVICE(.peak_bytes = SIZE, .allocs = 1, .frees = 1, .history = 1,
-		      .verdicts = { V(OK) = 4, V(DANGLING_VIEW) = 2 });
+		      .verdicts = { V(OK) = 4, V(DANGLING) = 2 });
 	/* A new allocation has none of the old one's views. */
 	generation = NEW_LIFE(self->a);
 	EXPECT_ALLOC(self->a, OK, 1, generation, VIEW);
@@ -1074,11 +1079,11 @@ TEST_F(verdict, view_of_a_dead_key)
 TEST_F(verdict, view_of_an_unknown_key)
 {
 	NEW_LIFE(self->a);
-	EXPECT_ALLOC(self->a, DANGLING_VIEW, 0, 0, VIEW, .buffer = 0x77);
+	EXPECT_ALLOC(self->a, DANGLING, 0, 0, VIEW, .buffer = 0x77);
 	EXPECT_FREE(self->a, OK, 0, 0, 0, VIEW, .buffer = 0x77);
 	EXPECT_NO_RECORD(0x77);
 	EXPECT_DEVICE(.live = 1, .bytes = SIZE, .peak_bytes = SIZE, .allocs = 1,
-		      .verdicts = { V(OK) = 2, V(DANGLING_VIEW) = 1 });
+		      .verdicts = { V(OK) = 2, V(DANGLING) = 1 });
 }
 
 /* ---- SIZE_MISMATCH ------------------------------------------------------- */
@@ -1261,6 +1266,379 @@ TEST_F(verdict, times_are_monotonic)
 	EXPECT_GE(between, life.alloc.time);
 	EXPECT_LE(between, life.end.time);
 	EXPECT_GE(bt_now(), life.end.time);
+}
+
+/* ---- what happened, not only what was reported ---------------------------- */
+
+#define EXPECT_OTHER(cmd, fd, verdict, refs, generation, info, ...)	\
+	EXPECT_CALL(BUFFTRACK_IOC_##cmd, fd, verdict, refs, generation,	\
+		    info, __VA_ARGS__)
+#define LAST_		.flags = BUFFTRACK_F_LAST
+#define SAME_		.flags = BUFFTRACK_F_SAME
+#define RETAIN_		.flags = BUFFTRACK_F_RETAIN
+
+/* UNDO of the latest call, as it was answered: an errno */
+static int undo(FIXTURE_DATA(verdict) *self, int fd, struct bufftrack_op free)
+{
+	self->op = free;
+	return bt_ioctl(fd, BUFFTRACK_IOC_UNDO, &self->op);
+}
+
+/* The free of an ALLOC that was refused may be of what was never recorded. */
+TEST_F(verdict, free_of_what_was_refused)
+{
+	unsigned long max;
+	struct bufftrack_op op = {
+		.device = self->device, .buffer = BUFFER, .space = BT_SPACE, .size = SIZE,
+	};
+	int rc;
+
+	NEW_LIFE(self->a);
+	EXPECT_FREE(self->a, OK, 0, self->op.generation, 0);
+	NEW_LIFE(self->a, .buffer = 7);
+	ASSERT_EQ(0, bt_parameter("max_buffers", 1, &max));
+	rc = bt_alloc(self->a, &op);
+	bt_parameter("max_buffers", max, NULL);
+	ASSERT_EQ(-ENOSPC, rc);
+	EXPECT_FREE(self->a, DOUBLE_FREE, 0, ANY, PROBABLE | NOT_RECORDED);
+	/* A token proves it all the same. */
+	EXPECT_FREE(self->a, DOUBLE_FREE, 0, ANY, NOT_RECORDED,
+		    .token = self->op.generation);
+	EXPECT_FREE(self->b, DOUBLE_FREE, 0, ANY, 0);
+}
+
+/* A child that shares the client frees; the parent is not accused. */
+TEST_F(verdict, free_by_a_forked_child)
+{
+	__u64 generation = NEW_LIFE(self->a);
+	pid_t child = fork();
+	int status;
+
+	ASSERT_LE(0, child);
+	if (!child) {
+		struct bufftrack_op op = {
+			.device = self->device, .buffer = BUFFER, .space = BT_SPACE,
+		};
+
+		_exit(bt_free(self->a, &op) || op.verdict);
+	}
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	ASSERT_EQ(0, status);
+	EXPECT_FREE(self->a, DOUBLE_FREE, 0, generation, PROBABLE | FORKED);
+}
+
+/* The driver refused the first free, and the second one works. */
+TEST_F(verdict, undo_between_two_frees)
+{
+	__u64 generation = NEW_LIFE(self->a);
+
+	EXPECT_FREE(self->a, OK, 0, generation, 0);
+	EXPECT_EQ(0, undo(self, self->a, self->op));
+	EXPECT_EQ(BUFFTRACK_OK, self->op.verdict);
+	EXPECT_EQ(1, self->op.refs);
+	EXPECT_LIFE(.state = STATE(LIVE), .generation = generation, .refs = 1, .lives = 1,
+		    .flags = BUFFTRACK_LIFE_UNDONE);
+	EXPECT_EQ(1, HELD(self->a));
+	EXPECT_DEVICE(.live = 1, .bytes = SIZE, .peak_bytes = SIZE, .allocs = 1, .frees = 1,
+		      .undos = 1, .verdicts = { V(OK) = 2 });
+	EXPECT_FREE(self->a, OK, 0, generation, 0);
+	EXPECT_EQ(0, HELD(self->a));
+	EXPECT_FREE(self->a, DOUBLE_FREE, 0, generation, PROBABLE | UNDONE);
+	EXPECT_DEVICE(.peak_bytes = SIZE, .allocs = 1, .frees = 2, .history = 1, .undos = 1,
+		      .verdicts = { V(OK) = 3, V(DOUBLE_FREE) = 1 });
+}
+
+/* What had counted nothing has nothing to take back. */
+TEST_F(verdict, undo_of_a_double_free)
+{
+	__u64 generation = NEW_LIFE(self->a);
+
+	EXPECT_FREE(self->a, OK, 0, generation, 0);
+	EXPECT_FREE(self->a, DOUBLE_FREE, 0, generation, 0);
+	EXPECT_EQ(0, undo(self, self->a, self->op));
+	EXPECT_LIFE(.state = STATE(FREED), .generation = generation, .lives = 1, .frees = 1,
+		    .refused = 1);
+}
+
+TEST_F(verdict, undo_of_one_of_several)
+{
+	__u64 generation = NEW_LIFE(self->a);
+	struct bufftrack_op freed;
+
+	EXPECT_ALLOC(self->b, OK, 2, generation);
+	EXPECT_FREE(self->b, OK, 1, generation, 0);
+	freed = self->op;
+	EXPECT_EQ(0, undo(self, self->b, freed));
+	EXPECT_EQ(2, self->op.refs);
+	/* Another who never had one has none to take back. */
+	EXPECT_EQ(-ENOENT, undo(self, self->c, freed));
+	EXPECT_FREE(self->a, OK, 1, generation, 0);
+	EXPECT_FREE(self->b, OK, 0, generation, 0);
+	/* Only who ended it can take the end back. */
+	freed = self->op;
+	EXPECT_EQ(-ENOENT, undo(self, self->a, freed));
+	EXPECT_EQ(0, undo(self, self->b, freed));
+	EXPECT_EQ(1, self->op.refs);
+}
+
+TEST_F(verdict, undo_too_late)
+{
+	__u64 generation = NEW_LIFE(self->a);
+	struct bufftrack_op freed;
+
+	EXPECT_FREE(self->a, OK, 0, generation, 0);
+	freed = self->op;
+	NEW_LIFE(self->a);
+	EXPECT_EQ(-ESTALE, undo(self, self->a, freed));
+	EXPECT_FREE(self->a, OK, 0, ANY, 0);
+	freed.buffer++;
+	EXPECT_EQ(-ENOENT, undo(self, self->a, freed));
+	freed.flags = BUFFTRACK_F_VIEW;
+	EXPECT_EQ(-EINVAL, undo(self, self->a, freed));
+}
+
+/* Reset since: it ends in that reset. */
+TEST_F(verdict, undo_after_a_reset)
+{
+	__u64 generation = NEW_LIFE(self->a), lives;
+	struct bufftrack_op freed;
+
+	EXPECT_FREE(self->a, OK, 0, generation, 0);
+	freed = self->op;
+	ASSERT_EQ(0, bt_reset(self->a, self->device, &lives));
+	EXPECT_EQ(0, lives);
+	EXPECT_EQ(0, undo(self, self->a, freed));
+	EXPECT_EQ(0, self->op.refs);
+	EXPECT_FREE(self->a, FREE_AFTER_RESET, 0, generation, PROBABLE | UNDONE);
+}
+
+TEST_F(verdict, undo_in_a_batch)
+{
+	struct bufftrack_op ops[3] = {
+		{ .op = BUFFTRACK_OP_ALLOC, .device = self->device, .buffer = 1, .size = 1 },
+		{ .op = BUFFTRACK_OP_FREE, .device = self->device, .buffer = 1 },
+	};
+	struct bufftrack_batch batch;
+
+	ASSERT_EQ(0, bt_batch(self->a, ops, 2, &batch));
+	ops[1].op = BUFFTRACK_OP_UNDO;
+	ASSERT_EQ(0, bt_batch(self->a, &ops[1], 1, &batch));
+	EXPECT_EQ(0, batch.bad);
+	EXPECT_EQ(1, ops[1].refs);
+}
+
+/* A GEM import returns the handle that it had: closed once. */
+TEST_F(verdict, same_and_last)
+{
+	__u64 generation = NEW_LIFE(self->a, SAME_);
+
+	EXPECT_ALLOC(self->a, OK, 1, generation, SAME_);
+	EXPECT_DEVICE(.live = 1, .bytes = SIZE, .peak_bytes = SIZE, .allocs = 1,
+		      .verdicts = { V(OK) = 2 });
+	EXPECT_ALLOC(self->b, OK, 2, generation, SAME_);
+	EXPECT_FREE(self->b, OK, 1, generation, 0);
+	EXPECT_FREE(self->a, OK, 0, generation, 0, LAST_);
+	EXPECT_FREE(self->a, DOUBLE_FREE, 0, generation, 0, LAST_);
+}
+
+TEST_F(verdict, retain)
+{
+	__u64 generation;
+
+	EXPECT_OTHER(ALLOC, self->a, DANGLING, 0, 0, 0, RETAIN_);
+	EXPECT_NO_RECORD(BUFFER);
+	generation = NEW_LIFE(self->a);
+	EXPECT_ALLOC(self->a, OK, 2, generation, RETAIN_);
+	EXPECT_ALLOC(self->b, OK, 3, generation, RETAIN_, .token = generation);
+	EXPECT_OTHER(ALLOC, self->b, DANGLING, 3, generation, 0, RETAIN_,
+		     .token = generation + 1);
+	EXPECT_FREE(self->a, OK, 2, generation, 0);
+	EXPECT_FREE(self->a, OK, 1, generation, 0);
+	EXPECT_FREE(self->b, OK, 0, generation, 0);
+	EXPECT_OTHER(ALLOC, self->b, DANGLING, 0, generation, 0, RETAIN_);
+}
+
+TEST_F(verdict, view_with_a_token)
+{
+	__u64 generation = NEW_LIFE(self->a);
+
+	EXPECT_ALLOC(self->a, OK, 1, generation, .flags = BUFFTRACK_F_VIEW, .token = generation);
+	EXPECT_OTHER(ALLOC, self->a, DANGLING, 1, generation, 0, .flags = BUFFTRACK_F_VIEW,
+		     .token = generation + 1);
+	EXPECT_FREE(self->a, OK, 1, generation, 0, .flags = BUFFTRACK_F_VIEW,
+		    .token = generation + 1);
+	EXPECT_LIFE(.state = STATE(LIVE), .generation = generation, .refs = 1, .lives = 1,
+		    .views = 1);
+}
+
+/* LAST ends the life; each reference that is left may still be freed. */
+TEST_F(verdict, held_free)
+{
+	__u64 generation = NEW_LIFE(self->a), two;
+
+	EXPECT_ALLOC(self->b, OK, 2, generation);
+	EXPECT_ALLOC(self->b, OK, 3, generation);
+	EXPECT_FREE(self->a, HELD_FREE, 2, generation, 0, LAST_);
+	EXPECT_DEVICE(.peak_bytes = SIZE, .allocs = 3, .frees = 1, .history = 1,
+		      .verdicts = { V(OK) = 3, V(HELD_FREE) = 1 });
+	EXPECT_LIFE(.state = STATE(LAST), .generation = generation, .refs = 2, .lives = 1,
+		    .frees = 1);
+	EXPECT_FREE(self->a, DOUBLE_FREE, 2, generation, PROBABLE | FOLLOWS);
+	EXPECT_FREE(self->c, FOREIGN_FREE, 2, generation, PROBABLE | FOLLOWS);
+	EXPECT_FREE(self->b, OK, 1, generation, PROBABLE | FOLLOWS);
+	EXPECT_OTHER(ALLOC, self->b, DANGLING, 1, generation, 0, RETAIN_);
+	two = NEW_LIFE(self->a);
+	EXPECT_EQ(0, HELD(self->b));
+	EXPECT_FREE(self->b, STALE_FREE, 1, two, PROBABLE | FOLLOWS, .token = generation);
+	EXPECT_FREE(self->a, OK, 0, two, 0);
+}
+
+TEST_F(verdict, held_free_all_freed)
+{
+	__u64 generation = NEW_LIFE(self->a);
+
+	EXPECT_ALLOC(self->b, OK, 2, generation);
+	EXPECT_FREE(self->b, HELD_FREE, 1, generation, 0, LAST_);
+	EXPECT_EQ(1, HELD(self->a));
+	EXPECT_FREE(self->a, OK, 0, generation, PROBABLE | FOLLOWS);
+	EXPECT_EQ(0, HELD(self->a));
+	EXPECT_FREE(self->a, DOUBLE_FREE, 0, generation, 0);
+	EXPECT_LIFE(.state = STATE(LAST), .generation = generation, .lives = 1, .frees = 1,
+		    .refused = 1);
+}
+
+TEST_F(verdict, undo_of_a_held_free)
+{
+	__u64 generation = NEW_LIFE(self->a);
+
+	EXPECT_ALLOC(self->b, OK, 2, generation);
+	EXPECT_FREE(self->a, HELD_FREE, 1, generation, 0, LAST_);
+	EXPECT_EQ(0, undo(self, self->a, self->op));
+	EXPECT_EQ(2, self->op.refs);
+	EXPECT_LIFE(.state = STATE(LIVE), .generation = generation, .refs = 2, .lives = 1,
+		    .flags = BUFFTRACK_LIFE_UNDONE);
+	EXPECT_DEVICE(.live = 1, .bytes = SIZE, .peak_bytes = SIZE, .allocs = 2, .frees = 1,
+		      .undos = 1, .verdicts = { V(OK) = 2, V(HELD_FREE) = 1 });
+	EXPECT_FREE(self->b, OK, 1, generation, 0);
+	EXPECT_FREE(self->a, OK, 0, generation, 0);
+}
+
+/* What a LAST left goes with its client: no LEAK. */
+TEST_F(verdict, held_free_and_an_exit)
+{
+	__u64 generation = NEW_LIFE(self->a);
+
+	EXPECT_ALLOC(self->b, OK, 2, generation);
+	EXPECT_FREE(self->a, HELD_FREE, 1, generation, 0, LAST_);
+	close(self->b);
+	self->b = bt_open_as(variant->flags);
+	EXPECT_DEVICE(.peak_bytes = SIZE, .allocs = 2, .frees = 1, .history = 1,
+		      .verdicts = { V(OK) = 2, V(HELD_FREE) = 1 });
+	EXPECT_LIFE(.state = STATE(LAST), .generation = generation, .lives = 1, .frees = 1);
+}
+
+TEST_F(verdict, views_left)
+{
+	__u64 generation = NEW_LIFE(self->a);
+
+	EXPECT_ALLOC(self->a, OK, 1, generation, .flags = BUFFTRACK_F_VIEW);
+	EXPECT_FREE(self->a, OK, 0, generation, 0);
+	EXPECT_FREE(self->a, DOUBLE_FREE, 0, generation, VIEWS_LEFT);
+}
+
+TEST_F(verdict, persistent_is_no_leak)
+{
+	NEW_LIFE(self->b, .flags = BUFFTRACK_F_PERSISTENT);
+	EXPECT_LIFE(.state = STATE(LIVE), .generation = self->op.generation, .refs = 1,
+		    .lives = 1, .client = bt_client_id(self->b),
+		    .flags = BUFFTRACK_F_PERSISTENT);
+	close(self->b);
+	self->b = bt_open_as(variant->flags);
+	/* One that sees the device */
+	NEW_LIFE(self->a, .buffer = 9);
+	EXPECT_DEVICE(.live = 1, .bytes = SIZE, .peak_bytes = SIZE, .allocs = 2, .history = 1,
+		      .verdicts = { V(OK) = 2 });
+}
+
+TEST_F(verdict, reset_of_a_context)
+{
+	struct bufftrack_reset reset = {
+		.device = self->device, .tag = 5,
+		.flags = BUFFTRACK_RESET_CLIENT | BUFFTRACK_RESET_TAG,
+	};
+	__u64 generation = NEW_LIFE(self->a, .tag = 5);
+
+	EXPECT_ALLOC(self->a, OK, 1, ANY, .buffer = 9, .tag = 6);
+	EXPECT_ALLOC(self->b, OK, 1, ANY, .buffer = 10, .tag = 5);
+	EXPECT_ALLOC(self->a, OK, 2, ANY, .buffer = 10, .tag = 5);
+	ASSERT_EQ(0, bt_ioctl(self->a, BUFFTRACK_IOC_RESET, &reset));
+	EXPECT_EQ(1, reset.lives);
+	EXPECT_EQ(2, reset.holds);
+	EXPECT_FREE(self->a, FREE_AFTER_RESET, 0, generation, 0);
+	EXPECT_LIFE(.state = STATE(CONTEXT), .generation = generation, .lives = 1, .tag = 5,
+		    .refused = 1);
+	EXPECT_EQ(1, HELD(self->a));
+	EXPECT_FREE(self->b, OK, 0, ANY, 0, .buffer = 10);
+	reset = (struct bufftrack_reset) {
+		.flags = BUFFTRACK_RESET_CLIENT | BUFFTRACK_RESET_ALL,
+	};
+	ASSERT_EQ(0, bt_ioctl(self->a, BUFFTRACK_IOC_RESET, &reset));
+	EXPECT_EQ(1, reset.lives);
+	EXPECT_EQ(1, reset.holds);
+	EXPECT_EQ(0, HELD(self->a));
+}
+
+TEST_F(verdict, required_token)
+{
+	__u64 generation = NEW_LIFE(self->a);
+	struct bufftrack_op op = {
+		.device = self->device, .buffer = BUFFER, .space = BT_SPACE,
+	};
+
+	ASSERT_EQ(0, bt_client(self->a, BUFFTRACK_CLIENT_REQUIRE_TOKEN,
+			       BUFFTRACK_CLIENT_REQUIRE_TOKEN, NULL, NULL));
+	EXPECT_EQ(-EINVAL, bt_free(self->a, &op));
+	EXPECT_FREE(self->a, OK, 0, generation, 0, .token = generation);
+}
+
+TEST_F(verdict, partial)
+{
+	ASSERT_EQ(0, bt_client(self->a, BUFFTRACK_CLIENT_PARTIAL, BUFFTRACK_CLIENT_PARTIAL,
+			       NULL, NULL));
+	EXPECT_FREE(self->a, UNKNOWN_FREE, 0, 0, PROBABLE | NOT_RECORDED);
+	EXPECT_EQ(-EINVAL, bt_client(self->a, BUFFTRACK_CLIENT_PARTIAL, 0, NULL, NULL));
+}
+
+/* Another user's life is not ended: one more reference. */
+TEST_F(verdict, missed_free_of_another_user)
+{
+	__u64 generation = NEW_LIFE(self->a);
+	pid_t child = fork();
+	int status;
+
+	ASSERT_LE(0, child);
+	if (!child) {
+		struct bufftrack_op op = {
+			.device = self->device, .buffer = BUFFER, .space = BT_SPACE,
+			.size = SIZE, .flags = BUFFTRACK_F_EXCLUSIVE,
+		};
+		int fd;
+
+		if (chmod(BT_NODE, 0666) || setresuid(BT_UID, BT_UID, BT_UID))
+			_exit(2);
+		fd = bt_open();
+		if (fd < 0 || bt_alloc(fd, &op) || op.verdict != BUFFTRACK_MISSED_FREE ||
+		    op.refs != 2 || op.generation != generation ||
+		    op.info != BUFFTRACK_INFO_PROBABLE)
+			_exit(1);
+		op.flags = BUFFTRACK_F_LAST;
+		/* A plain FREE */
+		_exit(bt_free(fd, &op) || op.verdict != BUFFTRACK_OK || op.refs != 1);
+	}
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	chmod(BT_NODE, 0660);
+	EXPECT_EQ(0, status);
+	EXPECT_FREE(self->a, OK, 0, generation, 0);
 }
 
 TEST_HARNESS_MAIN

@@ -174,7 +174,7 @@ static void what_cannot_be_read(struct kunit *test)
 static void actors_are_shared(struct kunit *test)
 {
 	struct bt_test *t = test->priv;
-	struct bt_actor *base = bufftrack_actor_new();
+	struct bt_actor *base = bufftrack_actor_new(1);
 	struct bt_actor *one, *again, *other;
 	struct bt_actor renamed;
 	u32 id;
@@ -209,7 +209,7 @@ static void actors_are_shared(struct kunit *test)
 static void actors_of_many(struct kunit *test)
 {
 	struct bt_test *t = test->priv;
-	struct bt_actor *base = bufftrack_actor_new();
+	struct bt_actor *base = bufftrack_actor_new(1);
 	struct bt_actor *actors[40], *again;
 	char name[TASK_COMM_LEN];
 	unsigned int i;
@@ -364,7 +364,7 @@ struct racer {
 static int race(void *data)
 {
 	struct racer *racer = data;
-	struct bt_actor *base = bufftrack_actor_new(), *actor;
+	struct bt_actor *base = bufftrack_actor_new(1), *actor;
 	struct bt_stack *stack;
 	int i;
 

@@ -246,7 +246,8 @@ static void make_op(const struct task *task, unsigned int at, unsigned int slot,
 		op->token = token_of(task, at, c->p[6]);
 	}
 	add_stack(task, op, c->p[5], slot);
-	memset(&op->generation, POISON, OP_SIZE - offsetof(struct bufftrack_op, generation));
+	memset(&op->generation, POISON,
+	       offsetof(struct bufftrack_op, reserved) - offsetof(struct bufftrack_op, generation));
 }
 
 static void look_at_op(const struct call *call, const struct bufftrack_op *op, unsigned int at)

@@ -59,7 +59,7 @@ int model_verdict_errno(uint32_t verdict)
 		return EEXIST;
 	case BUFFTRACK_SIZE_MISMATCH:
 		return EMSGSIZE;
-	case BUFFTRACK_DANGLING_VIEW:
+	case BUFFTRACK_DANGLING:
 		return ENOLINK;
 	default:
 		return 0;
@@ -540,7 +540,7 @@ static int alloc_view(struct call *call)
 
 	if (!is_live(rec))
 		return broken(call->m, MODEL_BREAK_VIEW_DANGLING) ? BUFFTRACK_OK
-								  : BUFFTRACK_DANGLING_VIEW;
+								  : BUFFTRACK_DANGLING;
 	rec->last.views++;
 	if (broken(call->m, MODEL_BREAK_VIEW_REFS))
 		rec->last.refs++;
@@ -1035,7 +1035,7 @@ static int reset(struct model *m, struct bufftrack_reset *arg)
 	struct model_device *device;
 	struct model_record *rec;
 
-	if (arg->flags || arg->reserved)
+	if (arg->flags || arg->space || arg->tag)
 		return -EINVAL;
 	device = model_device(m, arg->device);
 	if (!device)

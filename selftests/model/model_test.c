@@ -59,7 +59,7 @@ static const char *const verdict_words[] = {
 	[BUFFTRACK_UNKNOWN_FREE] = "UNKNOWN_FREE",
 	[BUFFTRACK_MISSED_FREE] = "MISSED_FREE",
 	[BUFFTRACK_SIZE_MISMATCH] = "SIZE_MISMATCH",
-	[BUFFTRACK_DANGLING_VIEW] = "DANGLING_VIEW",
+	[BUFFTRACK_DANGLING] = "DANGLING",
 	[BUFFTRACK_LEAK] = "LEAK",
 };
 
@@ -1255,7 +1255,7 @@ static void do_reset(struct run *r, const struct step *step)
 	struct bufftrack_reset reset = {
 		.device = r->devices[step->device],
 		.flags = step->wrong == 1,
-		.reserved = step->wrong == 2,
+		.space = step->wrong == 2,
 		.lives = ~0ULL,
 	};
 	struct bufftrack_reset mine = reset;
@@ -2070,7 +2070,7 @@ static void must_verdicts(const struct coverage *c)
 		{ 1, BUFFTRACK_OK, 0 },
 		{ 1, BUFFTRACK_MISSED_FREE, 0 },
 		{ 1, BUFFTRACK_SIZE_MISMATCH, 0 },
-		{ 1, BUFFTRACK_DANGLING_VIEW, 0 },
+		{ 1, BUFFTRACK_DANGLING, 0 },
 		{ 0, BUFFTRACK_OK, 0 },
 		{ 0, BUFFTRACK_DOUBLE_FREE, 0 },
 		{ 0, BUFFTRACK_DOUBLE_FREE, P },

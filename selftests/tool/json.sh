@@ -15,7 +15,7 @@ done
 
 counters='live bytes peak_bytes allocs frees history evicted'
 verdicts='ok double_free stale_free foreign_free free_after_exit free_after_reset unknown_free
-	missed_free size_mismatch dangling_view leak'
+	missed_free size_mismatch dangling leak'
 who='pid tid comm time exited stack'
 
 # EXPRESSION gives objects, at least one, and each has all of the keys

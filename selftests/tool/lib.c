@@ -443,7 +443,7 @@ TEST_F(lib, kinds)
 	view = BUFFER(2);
 	view.flags = BUFFTRACK_F_VIEW;
 	QUIETLY(0, ALLOC(&view));
-	VERDICT(DANGLING_VIEW);
+	VERDICT(DANGLING);
 	buffer = BUFFER(2);
 	buffer.tag = 99;
 	ASSERT_EQ(0, ALLOC(&buffer));
@@ -534,7 +534,8 @@ TEST(verdict_names)
 {
 	EXPECT_STREQ("ok", bufftrack_verdict_name(BUFFTRACK_OK));
 	EXPECT_STREQ("stale free", bufftrack_verdict_name(BUFFTRACK_STALE_FREE));
-	EXPECT_STREQ("leak", bufftrack_verdict_name(BUFFTRACK_NR_VERDICTS - 1));
+	EXPECT_STREQ("leak", bufftrack_verdict_name(BUFFTRACK_LEAK));
+	EXPECT_STREQ("held free", bufftrack_verdict_name(BUFFTRACK_NR_VERDICTS - 1));
 	EXPECT_STREQ("unknown verdict",
 		     bufftrack_verdict_name(BUFFTRACK_NR_VERDICTS));
 }

@@ -281,7 +281,7 @@ check "hist: processes, by verdict" said "grep comm:" \
 check "hist: processes, ended" run "$(example "echo '!hist:keys=comm,pid'")"
 check "hist: no trigger is left" fails grep -l '^hist' $tracing/events/bufftrack/*/trigger
 check "trace-cmd report" run "$(example "report -i trace.dat")"
-check "trace-cmd report: all" said "report -i trace.dat" ' bufftrack_dangling_view: +device=0xe1 ' \
+check "trace-cmd report: all" said "report -i trace.dat" ' bufftrack_dangling: +device=0xe1 ' \
 	' bufftrack_leak: +device=0xe3 .* size=1000 '
 check "trace-cmd report -F" run "$(example "report -F")"
 check "trace-cmd report -F: nth > 1, and no other" same "2 " "$(
@@ -304,7 +304,7 @@ probe "bpftrace: missed free" said "bufftrack_missed_free {" \
 	'^btctl \(pid [0-9]+\) never freed 0x4000, btctl \(pid [0-9]+\) has it now$'
 probe "bpftrace: size mismatch" said "bufftrack_size_mismatch {" \
 	'^btctl \(pid [0-9]+\) says 0x5000 has 128 bytes, it has 64$'
-probe "bpftrace: dangling view" said "bufftrack_dangling_view {" \
+probe "bpftrace: dangling" said "bufftrack_dangling {" \
 	'^btctl \(pid [0-9]+\) views 0x6000, which is not there$' '^ +(0x[0-9a-f]+|.*ioctl.*\+)'
 probe "bpftrace: leak" said "bufftrack_leak {" '^@leaked\[btctl, [0-9]+\]: 1100$'
 probe "bpftrace: live bytes" said "print(@live)" '^@live\[227\]: 1000$' '^@live\[227\]: 0$' \

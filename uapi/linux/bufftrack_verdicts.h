@@ -22,7 +22,8 @@
 	X(UNKNOWN_FREE, unknown_free, "unknown free", ENOENT, FREE) \
 	X(MISSED_FREE, missed_free, "missed free", EEXIST, ALLOC) \
 	X(SIZE_MISMATCH, size_mismatch, "size mismatch", EMSGSIZE, BOTH) \
-	X(DANGLING_VIEW, dangling_view, "dangling view", ENOLINK, ALLOC) \
-	X(LEAK, leak, "leak", 0, EXIT)
+	X(DANGLING, dangling, "dangling", ENOLINK, ALLOC) \
+	X(LEAK, leak, "leak", 0, EXIT) \
+	X(HELD_FREE, held_free, "held free", EBUSY, FREE)
 
 #endif /* BUFFTRACK_VERDICTS_H */

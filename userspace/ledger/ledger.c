@@ -211,7 +211,7 @@ static void take_bad(struct ledger *ledger, struct balance_key *key, const struc
 	case BUFFTRACK_SIZE_MISMATCH:
 		ledger->bad_uses++;
 		break;
-	case BUFFTRACK_DANGLING_VIEW:
+	case BUFFTRACK_DANGLING:
 	case BUFFTRACK_NR_VERDICTS:
 		break;
 	default:

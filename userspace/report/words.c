@@ -150,7 +150,7 @@ void report_why(const struct event *event, char *text, size_t room)
 		snprintf(text, room, "%" PRIu64 " bytes reported, %" PRIu64 " recorded",
 			 event->requested, event->size);
 		break;
-	case BUFFTRACK_DANGLING_VIEW:
+	case BUFFTRACK_DANGLING:
 		snprintf(text, room, "a view of a buffer that is not live");
 		break;
 	case BUFFTRACK_LEAK:
@@ -184,7 +184,7 @@ const char *report_offence(const struct event *event)
 	case BUFFTRACK_LEAK:
 		return "leaked by";
 	case BUFFTRACK_MISSED_FREE:
-	case BUFFTRACK_DANGLING_VIEW:
+	case BUFFTRACK_DANGLING:
 		return "offending alloc";
 	case BUFFTRACK_SIZE_MISMATCH:
 	case BUFFTRACK_NR_VERDICTS:

@@ -211,7 +211,7 @@ static bool classify(const char *event, struct replay_line *line)
 	line->kind = REPLAY_ALLOC;
 	if (strcmp(event, "alloc") == 0)
 		return true;
-	if (strcmp(event, "dangling_view") == 0) {
+	if (strcmp(event, "dangling") == 0) {
 		line->flags = BUFFTRACK_F_VIEW;
 		return true;
 	}

@@ -20,7 +20,7 @@ OPEN = [("u64", "client"), ("s32", "pid"), ("s32", "tid"), ("comm", "comm"), ("u
 SYSTEMS = {
     "bufftrack": {"bufftrack_alloc": ALLOC, "bufftrack_free": ALLOC,
                   "bufftrack_double_free": BAD, "bufftrack_stale_free": BAD,
-                  "bufftrack_dangling_view": BAD, "bufftrack_client_open": OPEN},
+                  "bufftrack_dangling": BAD, "bufftrack_client_open": OPEN},
     "other": {"other_event": [("u64", "what"), ("comm", "comm")]},
 }
 KINDS = {"u64": ("Q", 8, "u64", 0), "u32": ("I", 4, "u32", 0), "s32": ("i", 4, "pid_t", 1),
@@ -33,7 +33,7 @@ MISSED, MISSED_STORED = 1 << 31, 1 << 30
 def mark_of(name):
     """What an event of a module that marks its events begins with."""
     words = {"bufftrack_double_free": 1, "bufftrack_stale_free": 2,
-             "bufftrack_dangling_view": 9, "bufftrack_leak": 10, "bufftrack_alloc": 0x100,
+             "bufftrack_dangling": 9, "bufftrack_leak": 10, "bufftrack_alloc": 0x100,
              "bufftrack_free": 0x101, "bufftrack_client_open": 0x102}
     return 0x62740000 | words[name]
 

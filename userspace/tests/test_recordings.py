@@ -133,11 +133,11 @@ def test_numbers_anew():
         module = Module(marked=marked)
         events = [*lives(60)]
         cpus = on_cpus(module, events)
-        module.exchange("bufftrack_alloc", "bufftrack_dangling_view")
+        module.exchange("bufftrack_alloc", "bufftrack_dangling")
         path = write("anew.dat", trace_dat(module, cpus))
         told, status, said = report(path, options=("--json",))
         check([event["event"] for event in told] == ["summary"] and told[-1]["foreign"] == 60 and
-              told[-1]["dangling_view"] == 0 and status == 1 and "incomplete" in said,
+              told[-1]["dangling"] == 0 and status == 1 and "incomplete" in said,
               "allocs by the number of dangling views: no verdict, and said", (told, said))
     module = Module(marked=True)
     cpus = on_cpus(module, [bad("bufftrack_stale_free", 10)])
