@@ -123,11 +123,17 @@ int process_open_file(pid_t pid, const struct bufftrack_frame *frame)
 	return open_file(path);
 }
 
-/* The path of a frame is cut at its front where it is long. */
+/*
+ * The path of a frame is cut at its front where it is long. The file may have been deleted
+ * since the frame was recorded.
+ */
 static bool is_path_of(const char *path, const struct bufftrack_frame *frame)
 {
+	static const char deleted[] = " (deleted)";
 	size_t len = strlen(path), has = strnlen(frame->path, BUFFTRACK_PATH_LEN);
 
+	if (len == has + sizeof(deleted) - 1 && strcmp(path + has, deleted) == 0)
+		len = has;
 	return has && len >= has && memcmp(path + len - has, frame->path, has) == 0 &&
 	       (len == has || has == BUFFTRACK_PATH_LEN - 1);
 }

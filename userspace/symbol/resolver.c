@@ -163,9 +163,10 @@ static bool look_further(const struct symbol_list *list, const struct bufftrack_
 
 /* Where a file is looked for, the likeliest place first */
 enum step {
+	STEP_MAPPED_FIRST, /* without a build ID the path may be another file's by now */
 	STEP_NAMESPACE, /* of a process that has one of its own */
 	STEP_PLACES,
-	STEP_MAPPED = STEP_PLACES + NR_LOCATE_PLACES,
+	STEP_MAPPED_LAST = STEP_PLACES + NR_LOCATE_PLACES,
 	STEP_SERVERS,
 	NR_STEPS
 };
@@ -179,8 +180,11 @@ static int take_step(struct resolver *resolver, const struct bufftrack_frame *fr
 	switch (step) {
 	case STEP_NAMESPACE:
 		return apart ? process_open_file(resolver->pid, frame) : -1;
-	case STEP_MAPPED:
-		return resolver->pid ? process_open_mapped(resolver->pid, frame) : -1;
+	case STEP_MAPPED_FIRST:
+	case STEP_MAPPED_LAST:
+		if (!resolver->pid || !frame->build_id_len != (step == STEP_MAPPED_FIRST))
+			return -1;
+		return process_open_mapped(resolver->pid, frame);
 	case STEP_SERVERS:
 		return ask_servers(resolver, frame, false, until);
 	default:

@@ -273,6 +273,28 @@ static void test_memory(void)
 	check("one of a process that is gone", finds(&place, NULL, "memfd"));
 }
 
+static void map_file(void)
+{
+	int fd = open("old", O_RDONLY);
+
+	*mapped_at = (uintptr_t)mmap(NULL, (size_t)lseek(fd, 0, SEEK_END), PROT_READ | PROT_EXEC,
+				     MAP_PRIVATE, fd, 0);
+}
+
+static void test_replaced(void)
+{
+	pid_t child;
+
+	shell("cp exe old && cp exe new && objcopy --strip-all exe new");
+	child = start_child(map_file);
+	snprintf(place.path, sizeof(place.path), "%s/old", dir);
+	place.address = *mapped_at + place.offset;
+	check("a file without build ID", finds(&place, "find_place", NULL));
+	shell("mv new old");
+	check("which another has replaced", finds(&place, "find_place", NULL));
+	end_child(child);
+}
+
 int main(void)
 {
 	char command[128];
@@ -294,6 +316,7 @@ int main(void)
 	if (geteuid() == 0) {
 		test_namespace();
 		test_memory();
+		test_replaced();
 	} else {
 		check("files of other mount namespaces # SKIP not root", true);
 	}
