@@ -63,6 +63,8 @@ static unsigned int called(unsigned long command)
 	EXPECT_EQ(ERRNO, errno);					\
 } while (0)
 
+#define SUBMIT(bt, entries, nr)						\
+	bufftrack_submit(bt, entries, nr, sizeof(struct bufftrack_entry))
 #define VERDICT(v)	EXPECT_EQ(BUFFTRACK_##v, self->answer.verdict)
 #define ALLOC(b)	bufftrack_alloc(self->bt, b, &self->answer)
 #define FREE(b)		bufftrack_free(self->bt, b, &self->answer)
@@ -96,7 +98,7 @@ static void call_all(struct __test_metadata *_metadata)
 	EXPECT_EQ(0, memcmp(&answer, &zero, sizeof(zero)));
 	QUIETLY(0, bufftrack_alloc(NULL, &buffer, NULL));
 	QUIETLY(0, bufftrack_free(NULL, &buffer, NULL));
-	QUIETLY(0, bufftrack_submit(NULL, &entry, 1));
+	QUIETLY(0, SUBMIT(NULL, &entry, 1));
 	EXPECT_EQ(0, memcmp(&entry.answer, &zero, sizeof(zero)));
 	QUIETLY(0, bufftrack_label_device(NULL, 1, "a b c"));
 	QUIETLY(0, bufftrack_label_space(NULL, 1, 1, "x"));
@@ -468,7 +470,7 @@ TEST_F(lib, kinds)
 	buffer.flags = BUFFTRACK_F_VIEW | BUFFTRACK_F_SHARED;
 	QUIETLY(-EINVAL, ALLOC(&buffer));
 	EXPECT_EQ(-EINVAL, self->answer.error);
-	EXPECT_EQ(0, buffer.token);
+	EXPECT_EQ(BUFFTRACK_TOKEN_REFUSED, buffer.token);
 	QUIETLY(-EINVAL, bufftrack_alloc(self->bt, NULL, NULL));
 	QUIETLY(-EINVAL, bufftrack_free(self->bt, NULL, &self->answer));
 	bufftrack_close(other);
@@ -491,7 +493,7 @@ TEST_F(lib, strict)
 	QUIETLY(-EALREADY, bufftrack_free(bt, &buffer, &self->answer));
 	VERDICT(DOUBLE_FREE);
 	EXPECT_EQ(buffer.token, self->answer.generation);
-	QUIETLY(1, bufftrack_submit(bt, &entry, 1));
+	QUIETLY(1, SUBMIT(bt, &entry, 1));
 	EXPECT_EQ(-EALREADY, entry.answer.error);
 	EXPECT_EQ(BUFFTRACK_DOUBLE_FREE, entry.answer.verdict);
 	bufftrack_close(bt);
@@ -615,11 +617,11 @@ TEST_F(many, all)
 	unsigned int i, before;
 	__u64 last = 0;
 
-	QUIETLY(0, bufftrack_submit(self->bt, NULL, 0));
+	QUIETLY(0, SUBMIT(self->bt, NULL, 0));
 	for (i = 0; i < MANY; i++)
 		set(&self->entries[i], BUFFTRACK_OP_ALLOC, &self->buffers[i]);
 	before = op_calls();
-	QUIETLY(0, bufftrack_submit(self->bt, self->entries, MANY));
+	QUIETLY(0, SUBMIT(self->bt, self->entries, MANY));
 	EXPECT_EQ(variant->calls, op_calls() - before);
 	for (i = 0; i < MANY; i++) {
 		EXPECT_LT(last, self->buffers[i].token);
@@ -632,7 +634,7 @@ TEST_F(many, all)
 	/* Two good ones become bad. */
 	self->buffers[3].token = self->buffers[2].token;
 	self->buffers[MANY - 1].buffer = 0xdead;
-	QUIETLY(2, bufftrack_submit(self->bt, self->entries, MANY));
+	QUIETLY(2, SUBMIT(self->bt, self->entries, MANY));
 	for (i = 0; i < MANY; i++)
 		EXPECT_EQ(i == 3 || i == MANY - 1 ? BUFFTRACK_UNKNOWN_FREE :
 						    BUFFTRACK_OK,
@@ -650,7 +652,7 @@ TEST_F(many, tokens_within)
 		set(&e[n++], BUFFTRACK_OP_ALLOC, &b[i % 7]);
 		set(&e[n++], BUFFTRACK_OP_FREE, &b[i % 7]);
 	}
-	QUIETLY(0, bufftrack_submit(self->bt, e, n));
+	QUIETLY(0, SUBMIT(self->bt, e, n));
 	set(&e[0], BUFFTRACK_OP_ALLOC, &b[0]);
 	set(&e[1], BUFFTRACK_OP_ALLOC, &b[1]);
 	set(&e[2], BUFFTRACK_OP_FREE, &b[0]);
@@ -658,7 +660,7 @@ TEST_F(many, tokens_within)
 	set(&e[4], BUFFTRACK_OP_ALLOC, &b[0]);
 	set(&e[5], BUFFTRACK_OP_FREE, &b[1]);
 	set(&e[6], BUFFTRACK_OP_FREE, &b[0]);
-	QUIETLY(1, bufftrack_submit(self->bt, e, 7));
+	QUIETLY(1, SUBMIT(self->bt, e, 7));
 	for (i = 0; i < 7; i++)
 		EXPECT_EQ(i == 3 ? BUFFTRACK_DOUBLE_FREE : BUFFTRACK_OK,
 			  e[i].answer.verdict);
@@ -676,16 +678,16 @@ TEST_F(many, wrong_entries)
 	set(&e[2], BUFFTRACK_OP_ALLOC, &b[2]);
 	b[3].flags = BUFFTRACK_F_VIEW | BUFFTRACK_F_EXCLUSIVE;
 	set(&e[3], BUFFTRACK_OP_ALLOC, &b[3]);
-	set(&e[4], 3, &b[4]);
+	set(&e[4], BUFFTRACK_OP_UNDO + 1, &b[4]);
 	set(&e[5], BUFFTRACK_OP_FREE, &b[2]);
-	QUIETLY(4, bufftrack_submit(self->bt, e, 6));
+	QUIETLY(4, SUBMIT(self->bt, e, 6));
 	for (i = 0; i < 6; i++) {
 		EXPECT_EQ(i == 2 || i == 5 ? 0 : -EINVAL, e[i].answer.error);
 		EXPECT_EQ(BUFFTRACK_OK, e[i].answer.verdict);
 	}
 	for (i = 0; i < 6; i++)
 		set(&e[i], 0, NULL);
-	QUIETLY(6, bufftrack_submit(self->bt, e, 6));
+	QUIETLY(6, SUBMIT(self->bt, e, 6));
 }
 
 /* A call that cannot go on says for each entry whether it was carried out. */
@@ -699,10 +701,11 @@ TEST_F(many, cut_short)
 	for (i = 0; i < MANY; i++)
 		set(&self->entries[i], BUFFTRACK_OP_ALLOC, &self->buffers[i]);
 	fail_batch_after = 1;
-	QUIETLY(-EINTR, bufftrack_submit(self->bt, self->entries, MANY));
+	QUIETLY(-EINTR, SUBMIT(self->bt, self->entries, MANY));
 	for (i = 0; i < MANY; i++) {
 		EXPECT_EQ(i < 64 ? 0 : -EINTR, self->entries[i].answer.error);
-		EXPECT_EQ(i >= 64, !self->buffers[i].token);
+		EXPECT_EQ(i >= 64,
+			  self->buffers[i].token == BUFFTRACK_TOKEN_REFUSED);
 	}
 }
 
@@ -791,27 +794,151 @@ TEST_F(lib, threads)
 
 TEST_F(lib, fork_shares)
 {
+	struct bufftrack *bt = bufftrack_open("daemon", BUFFTRACK_OPEN_FORK_SHARED);
 	struct bufftrack_buffer buffer = BUFFER(1), mine = BUFFER(2);
-	__u64 id = bt_client_id(bufftrack_fd(self->bt));
+	__u64 id = bt_client_id(bufftrack_fd(bt));
+
+	ASSERT_EQ(0, bufftrack_alloc(bt, &buffer, NULL));
+	IN_A_CHILD {
+		EXPECT_EQ(id, bt_client_id(bufftrack_fd(bt)));
+		QUIETLY(0, bufftrack_free(bt, &buffer, &self->answer));
+		VERDICT(OK);
+		QUIETLY(0, bufftrack_alloc(bt, &mine, &self->answer));
+	}
+	/* The child's exit ended nothing. */
+	ASSERT_EQ(0, bufftrack_free(bt, &buffer, &self->answer));
+	VERDICT(DOUBLE_FREE);
+	EXPECT_TRUE(self->answer.info & BUFFTRACK_INFO_FORKED);
+	ASSERT_EQ(0, bufftrack_free(bt, &mine, &self->answer));
+	/* The parent did not know of it, but the client holds it. */
+	VERDICT(OK);
+	bufftrack_close(bt);
+}
+
+static __u32 client_flags(int fd)
+{
+	struct bufftrack_client client = { 0 };
+
+	return bt_ioctl(fd, BUFFTRACK_IOC_CLIENT, &client) ? ~0U : client.flags;
+}
+
+TEST_F(lib, fork_has_its_own)
+{
+	struct bufftrack *bt = bufftrack_open("forks", BUFFTRACK_CLIENT_PRIVATE);
+	struct bufftrack_buffer buffer = BUFFER(1), mine = BUFFER(2);
+	struct bufftrack_client client = { 0 };
+	int fd = bufftrack_fd(self->bt);
+	__u64 id = bt_client_id(fd);
+	unsigned int before = clients(self->fd);
+
+	ASSERT_NE(NULL, bt);
+	ASSERT_EQ(0, ALLOC(&buffer));
+	IN_A_CHILD {
+		/* Nothing before the first call */
+		EXPECT_EQ(before, clients(self->fd));
+		QUIETLY(0, FREE(&buffer));
+		VERDICT(FOREIGN_FREE);
+		EXPECT_TRUE(self->answer.info & BUFFTRACK_INFO_FORKED);
+		fd = bufftrack_fd(self->bt);
+		ASSERT_EQ(0, bt_ioctl(fd, BUFFTRACK_IOC_CLIENT, &client));
+		EXPECT_NE(id, client.id);
+		EXPECT_STREQ("lib-test", client.name);
+		EXPECT_EQ(BUFFTRACK_CLIENT_FORKED, client.flags);
+		EXPECT_EQ(FD_CLOEXEC, fcntl(fd, F_GETFD));
+		/* The flags of its parent's; and its own child has its own. */
+		EXPECT_EQ(BUFFTRACK_CLIENT_FORKED | BUFFTRACK_CLIENT_PRIVATE,
+			  client_flags(bufftrack_fd(bt)));
+		id = client.id;
+		IN_A_CHILD
+			EXPECT_NE(id, bt_client_id(bufftrack_fd(self->bt)));
+		EXPECT_EQ(id, bt_client_id(bufftrack_fd(self->bt)));
+		QUIETLY(0, ALLOC(&mine));
+		VERDICT(OK);
+	}
+	EXPECT_EQ(id, bt_client_id(bufftrack_fd(self->bt)));
+	QUIETLY(0, FREE(&buffer));
+	VERDICT(OK);
+	QUIETLY(0, FREE(&mine));
+	VERDICT(FREE_AFTER_EXIT);
+	bufftrack_close(bt);
+}
+
+/* The parent's end is seen when it ends, whatever its children do. */
+TEST_F(lib, fork_lets_go_of_its_parents)
+{
+	struct bt_pipe go, done;
+	unsigned int before;
+	pid_t child;
+
+	ASSERT_EQ(0, bt_pipe(&go));
+	ASSERT_EQ(0, bt_pipe(&done));
+	before = clients(self->fd);
+	child = bt_fork();
+	if (!child) {
+		bufftrack_fd(self->bt);
+		bt_send(&done, 1);
+		bt_receive(&go);
+		_exit(0);
+	}
+	bt_receive(&done);
+	EXPECT_EQ(before + 1, clients(self->fd));
+	bufftrack_close(self->bt);
+	EXPECT_EQ(before, clients(self->fd));
+	bt_send(&go, 1);
+	EXPECT_EQ(0, bt_reap(child));
+	self->bt = NULL;
+}
+
+static void *first_call(void *bt)
+{
+	return (void *)(uintptr_t)bt_client_id(bufftrack_fd(bt));
+}
+
+/* Of the threads of a child that come at once, one opens what all have. */
+TEST_F(lib, fork_then_threads)
+{
+	unsigned int before = clients(self->fd), round, i;
+	pthread_t threads[THREADS];
+
+	for (round = 0; round < 50; round++) {
+		IN_A_CHILD {
+			void *ids[THREADS];
+
+			for (i = 0; i < THREADS; i++)
+				pthread_create(&threads[i], NULL, first_call, self->bt);
+			for (i = 0; i < THREADS; i++)
+				pthread_join(threads[i], &ids[i]);
+			for (i = 0; i < THREADS; i++)
+				EXPECT_TRUE(ids[i] && ids[i] == ids[0]);
+			EXPECT_EQ(before + 1, clients(self->fd));
+		}
+	}
+}
+
+/* A child that can have no client reports nothing, and not as its parent either. */
+TEST_F(lib, fork_without_a_device)
+{
+	struct bufftrack_buffer buffer = BUFFER(1), mine = BUFFER(2);
 
 	ASSERT_EQ(0, ALLOC(&buffer));
 	IN_A_CHILD {
-		EXPECT_EQ(id, bt_client_id(bufftrack_fd(self->bt)));
+		ASSERT_EQ(0, bt_become(BT_UID));
 		QUIETLY(0, FREE(&buffer));
 		VERDICT(OK);
 		QUIETLY(0, ALLOC(&mine));
+		QUIETLY(-1, bufftrack_fd(self->bt));
+		QUIETLY(-EBADF, bufftrack_reopen(self->bt));
 	}
-	/* The child's exit ended nothing. */
-	ASSERT_EQ(0, FREE(&buffer));
-	VERDICT(DOUBLE_FREE);
-	ASSERT_EQ(0, FREE(&mine));
+	QUIETLY(0, FREE(&buffer));
 	VERDICT(OK);
+	QUIETLY(0, FREE(&mine));
+	VERDICT(UNKNOWN_FREE);
 }
 
 TEST_F(lib, fork_and_reopen)
 {
-	struct bufftrack *bt = bufftrack_open("reopened",
-					      BUFFTRACK_CLIENT_STRICT);
+	struct bufftrack *bt = bufftrack_open("reopened", BUFFTRACK_CLIENT_STRICT |
+					      BUFFTRACK_OPEN_FORK_SHARED);
 	struct bufftrack_buffer buffer = BUFFER(1), mine = BUFFER(2);
 	int fd = bufftrack_fd(bt);
 	__u64 id = bt_client_id(fd);
@@ -827,7 +954,7 @@ TEST_F(lib, fork_and_reopen)
 		EXPECT_EQ(0, bt_ioctl(fd, BUFFTRACK_IOC_CLIENT, &client));
 		EXPECT_NE(id, client.id);
 		EXPECT_STREQ("reopened", client.name);
-		EXPECT_EQ(BUFFTRACK_CLIENT_STRICT, client.flags);
+		EXPECT_EQ(BUFFTRACK_CLIENT_STRICT | BUFFTRACK_CLIENT_FORKED, client.flags);
 		QUIETLY(-EPERM, bufftrack_free(bt, &buffer, &self->answer));
 		VERDICT(FOREIGN_FREE);
 		QUIETLY(0, bufftrack_alloc(bt, &mine, NULL));
@@ -900,7 +1027,7 @@ LEVEL(stack_inner) int inner(struct call *call)
 	else if (call->op == BUFFTRACK_OP_FREE)
 		rc = bufftrack_free(call->bt, call->buffer, NULL);
 	else
-		rc = bufftrack_submit(call->bt, &entry, 1);
+		rc = SUBMIT(call->bt, &entry, 1);
 	BARRIER();
 	return rc;
 }
@@ -1184,7 +1311,7 @@ static struct bufftrack_buffer small_buffers[ENTRIES];
 
 static void submitter(int signal BT_UNUSED)
 {
-	handler_rc = bufftrack_submit(handler_call.bt, small_entries, ENTRIES);
+	handler_rc = SUBMIT(handler_call.bt, small_entries, ENTRIES);
 	BARRIER();
 }
 

@@ -8,7 +8,9 @@
  *	struct bufftrack_buffer b = { .device = id, .buffer = address, .size = n };
  *	bufftrack_alloc(bt, &b, NULL);	after the address was obtained
  *	...
- *	bufftrack_free(bt, &b, NULL);	before the address is given back
+ *	bufftrack_free(bt, &b, &answer);	before the address is given back
+ *	if (driver_free(address) failed, and freed nothing)
+ *		bufftrack_undo(bt, &b, &answer);
  *
  * Where the device is absent, the caller not permitted, or BUFFTRACK=off in the
  * environment, bufftrack_open() returns NULL. Every function takes NULL for the
@@ -31,9 +33,11 @@
  *   a child of fork() needs glibc 2.35 and libgcc of gcc 13, or later; or of gcc 12
  *   where no code is registered with it at run time (__register_frame(): by LLVM's
  *   JIT), which it looks up under a lock.
- * - A child of fork() shares the open file, and by that the client: it may free
- *   what its parent allocated, and nothing leaks before both are gone. One that
- *   wants to be a client of its own calls bufftrack_reopen(). exec() closes it.
+ * - A child of fork() becomes a client of its own at its first call with a handle,
+ *   with the name and the flags of its parent's, which keeps what it holds: a child that
+ *   frees its parent's buffers is told so. It has its own file from then on. A handle that
+ *   was opened with BUFFTRACK_OPEN_FORK_SHARED stays its parent's client: for programs that
+ *   fork to go to the background. exec() closes all. A child of vfork() must call nothing.
  *
  * The environment, read when a handle is opened (not by set-user-ID programs):
  *
@@ -62,15 +66,18 @@ struct bufftrack;
  * @buffer: the buffer's id, in practice its address on the device
  * @size: bytes; a free checks it against the alloc's, 0 checks nothing
  * @tag: opaque, for grouping; kept of the first alloc
- * @token: written by an alloc: the generation; read by a free, which is judged
- *	with certainty by it; 0 is none
+ * @token: written by an alloc: the generation, or BUFFTRACK_TOKEN_REFUSED where the alloc
+ *	was not recorded; read by a free, a retain, and an alloc or free of a view: the life
+ *	that is meant; 0 is none
  * @space: the memory space on the device (DRAM, L1, ...)
- * @flags: BUFFTRACK_F_EXCLUSIVE (the address must be free), BUFFTRACK_F_SHARED
- *	(any client may free it) or both; or BUFFTRACK_F_VIEW (an alias that owns
- *	nothing). A free heeds VIEW only
+ * @flags: BUFFTRACK_F_*: EXCLUSIVE (the address must be free), SAME (one reference of this
+ *	client, however often), SHARED (any client of the user may free it), PERSISTENT (meant
+ *	to last until exit), VIEW (an alias that owns nothing); for a free LAST (it ends the
+ *	life, whatever references are left). A free heeds VIEW and LAST only
  *
  * Set what is not used to 0. A runtime that keeps this struct as long as the
- * buffer passes it to the alloc and, as it is, to the free.
+ * buffer passes it to the alloc and, as it is, to the free. The token lives in the object
+ * that owns the buffer: one that is looked up by the address proves nothing.
  */
 struct bufftrack_buffer {
 	uint64_t device;
@@ -87,7 +94,7 @@ struct bufftrack_buffer {
  * @generation: of the buffer's live life, else of its last; 0 where not known
  * @refs: references that remain
  * @verdict: &enum bufftrack_verdict: BUFFTRACK_OK (0) where all is well
- * @info: BUFFTRACK_INFO_PROBABLE, BUFFTRACK_INFO_HISTORY_LOST
+ * @info: BUFFTRACK_INFO_*: without PROBABLE the verdict is certain
  * @error: what the call returned: 0 or a negative errno
  *
  * All 0 with a NULL handle.
@@ -103,9 +110,9 @@ struct bufftrack_answer {
 /**
  * struct bufftrack_entry - one report of bufftrack_submit()
  * @buffer: the buffer; must not be NULL
- * @op: BUFFTRACK_OP_ALLOC or BUFFTRACK_OP_FREE
+ * @op: BUFFTRACK_OP_ALLOC, BUFFTRACK_OP_FREE or BUFFTRACK_OP_UNDO
  * @reserved: 0
- * @answer: written
+ * @answer: written; of an UNDO also read: what the free answered
  */
 struct bufftrack_entry {
 	struct bufftrack_buffer *buffer;
@@ -114,13 +121,22 @@ struct bufftrack_entry {
 	struct bufftrack_answer answer;
 };
 
+/* A token that no life has: its alloc was refused, and its free is not reported. */
+#define BUFFTRACK_TOKEN_REFUSED (~(uint64_t)0)
+
+/* bufftrack_open(): a child of fork() shares the client, and may free what it holds. */
+#define BUFFTRACK_OPEN_FORK_SHARED (1U << 30)
+
 /**
  * bufftrack_open() - become a client
  * @name: the runtime's name, cut after 31 bytes, a control character as '?';
  *	NULL for none
  * @flags: BUFFTRACK_CLIENT_PRIVATE: buffer ids are this process's own.
  *	BUFFTRACK_CLIENT_STRICT: a bad verdict is also an error.
- *	BUFFTRACK_CLIENT_TRAP: a bad verdict also sends SIGTRAP to the thread
+ *	BUFFTRACK_CLIENT_TRAP: a bad verdict also sends SIGTRAP to the thread.
+ *	BUFFTRACK_CLIENT_REQUIRE_TOKEN: a free without a token is an error.
+ *	BUFFTRACK_CLIENT_PARTIAL: what it frees may have been allocated before it came.
+ *	BUFFTRACK_OPEN_FORK_SHARED: children of fork() share the client
  *
  * The file is close-on-exec. The handle is the caller's, who ends it with
  * bufftrack_close(), or leaves that to the kernel when the process ends.
@@ -155,14 +171,17 @@ struct bufftrack *bufftrack_default(void);
 void bufftrack_close(struct bufftrack *bt);
 
 /**
- * bufftrack_reopen() - in a child of fork(): a client of its own
+ * bufftrack_reopen() - a new client for the handle
  * @bt: the handle, which stays valid, also where this fails; or NULL
  *
- * The new client has the name and the flags of the one before, whose buffers it
- * does not hold. A report of another thread during the call goes to either.
+ * For a child of fork() whose handle is BUFFTRACK_OPEN_FORK_SHARED, and for one that wants
+ * its client before its first report. The new client has the name and the flags of the one
+ * before, whose buffers it does not hold, and is known to have taken its place. A report of
+ * another thread during the call goes to either.
  *
  * Return: 0, or a negative errno of bufftrack_open(); then the client is still
- * shared. -EBADF where the file was closed behind the library's back.
+ * the one before. -EBADF where the file was closed behind the library's back, or a child
+ * could have no client.
  */
 int bufftrack_reopen(struct bufftrack *bt);
 
@@ -170,9 +189,11 @@ int bufftrack_reopen(struct bufftrack *bt);
  * bufftrack_fd() - the open file, for commands that have no function here
  * @bt: the handle, which keeps owning it
  *
+ * In a child of fork() it is the child's own.
+ *
  * Return: the file's descriptor, -1 for NULL.
  */
-int bufftrack_fd(const struct bufftrack *bt);
+int bufftrack_fd(struct bufftrack *bt);
 
 /**
  * bufftrack_alloc() - report an allocation, or one more reference, or a view
@@ -181,7 +202,7 @@ int bufftrack_fd(const struct bufftrack *bt);
  * @answer: written; may be NULL
  *
  * To be called after the address was obtained. Where it fails, the buffer is not
- * tracked, and its free had better not be reported.
+ * tracked: its token is then BUFFTRACK_TOKEN_REFUSED, by which bufftrack_free() knows it.
  *
  * Return: 0, whatever the verdict; or a negative errno: ENOSPC where a limit was
  * reached; ENOMEM; EINVAL for flags that do not go together; EOVERFLOW; EBADF;
@@ -192,13 +213,30 @@ int bufftrack_alloc(struct bufftrack *bt, struct bufftrack_buffer *buffer,
 		    struct bufftrack_answer *answer);
 
 /**
+ * bufftrack_retain() - report one more reference to a live buffer
+ * @bt: the handle
+ * @buffer: the buffer; with a token, that life of it is meant; @flags are not heeded
+ * @answer: written; may be NULL
+ *
+ * A buffer that is not live, or another life than the token's: BUFFTRACK_DANGLING, and
+ * nothing is counted. A reference whose report fails is not to be freed. A kernel without
+ * RETAIN counts an alloc without flags.
+ *
+ * Return: as bufftrack_alloc().
+ */
+int bufftrack_retain(struct bufftrack *bt, const struct bufftrack_buffer *buffer,
+		     struct bufftrack_answer *answer);
+
+/**
  * bufftrack_free() - report a free, of a reference or of a view
  * @bt: the handle
  * @buffer: what is to be freed: device, space, buffer; the token and the size
- *	where they are not 0; VIEW of the flags
- * @answer: written; may be NULL
+ *	where they are not 0; VIEW and LAST of the flags. With BUFFTRACK_TOKEN_REFUSED nothing
+ *	is reported
+ * @answer: written; may be NULL, where there will be no bufftrack_undo()
  *
- * To be called before the address is given back.
+ * To be called before the address is given back. A free that the kernel could not take
+ * makes the client BUFFTRACK_CLIENT_PARTIAL: what it tells of the buffer is not certain then.
  *
  * Return: as bufftrack_alloc().
  */
@@ -206,12 +244,45 @@ int bufftrack_free(struct bufftrack *bt, const struct bufftrack_buffer *buffer,
 		   struct bufftrack_answer *answer);
 
 /**
+ * bufftrack_undo() - take a free's report back: nothing was freed
+ * @bt: the handle
+ * @buffer: as it was passed to bufftrack_free()
+ * @answer: in: what bufftrack_free() answered; out: what is so now
+ *
+ * For a driver's free that failed and freed nothing (not for an error of an earlier
+ * command, which some drivers return from a free). A free whose verdict had counted nothing
+ * leaves nothing to take back, and this does nothing.
+ *
+ * Return: 0; or a negative errno: ENOENT where the buffer's record is gone, ESTALE where it
+ * was allocated anew meanwhile, EINVAL for a view, EOPNOTSUPP.
+ */
+int bufftrack_undo(struct bufftrack *bt, const struct bufftrack_buffer *buffer,
+		   struct bufftrack_answer *answer);
+
+/**
+ * bufftrack_reset() - a context, a device or the whole runtime is over
+ * @bt: the handle
+ * @device: the device; 0 with BUFFTRACK_RESET_ALL
+ * @tag: with BUFFTRACK_RESET_TAG the tag; else 0
+ * @flags: 0: what this client holds on the device. BUFFTRACK_RESET_TAG: of it, what was
+ *	allocated with the tag. BUFFTRACK_RESET_ALL: of every device
+ *
+ * Drops the client's references, without a leak. A free that comes after it is
+ * BUFFTRACK_FREE_AFTER_RESET.
+ *
+ * Return: of how many lives references were dropped; or a negative errno: EINVAL,
+ * EOPNOTSUPP.
+ */
+int64_t bufftrack_reset(struct bufftrack *bt, uint64_t device, uint64_t tag, unsigned int flags);
+
+/**
  * bufftrack_submit() - many reports at once, carried out in their order
  * @bt: the handle
  * @entries: the reports, whose answers are written, and the allocs' tokens
  * @nr: how many, without a limit
+ * @entry_size: sizeof(entries[0]), which may grow with the versions
  *
- * One system call for 64 entries, for fewer where a free needs the token of an alloc
+ * One system call for 64 entries, for fewer where one needs the token of an alloc
  * among them, or for one each where the kernel has no BATCH. An entry that is wrong
  * fails by itself and the rest go on. With stacks, all entries have that of this call.
  * Takes 8 KiB of the caller's stack; on a signal's own stack (SA_ONSTACK) 1 KiB, and
@@ -221,7 +292,8 @@ int bufftrack_free(struct bufftrack *bt, const struct bufftrack_buffer *buffer,
  * or a negative errno where it could not go on: the entries that were not
  * carried out have it in their answers.
  */
-int bufftrack_submit(struct bufftrack *bt, struct bufftrack_entry *entries, size_t nr);
+int bufftrack_submit(struct bufftrack *bt, struct bufftrack_entry *entries, size_t nr,
+		     size_t entry_size);
 
 /**
  * bufftrack_label_device() - give a device a name, for reports
@@ -245,6 +317,17 @@ int bufftrack_label_device(struct bufftrack *bt, uint64_t device, const char *la
  * Return: as bufftrack_label_device().
  */
 int bufftrack_label_space(struct bufftrack *bt, uint64_t device, uint32_t space, const char *label);
+
+/**
+ * bufftrack_label_tag() - give what has a tag on a device a name, such as a context's
+ * @bt: the handle
+ * @device: the device
+ * @tag: the tag of the buffers
+ * @label: as in bufftrack_label_device()
+ *
+ * Return: as bufftrack_label_device().
+ */
+int bufftrack_label_tag(struct bufftrack *bt, uint64_t device, uint64_t tag, const char *label);
 
 /**
  * bufftrack_set_stack_depth() - collect return addresses from now on

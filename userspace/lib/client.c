@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -14,6 +15,10 @@
 #include "unwind/unwind.h"
 
 #define DEVICE "/dev/bufftrack"
+
+#define CLIENT_FLAGS                                                                  \
+	(BUFFTRACK_CLIENT_PRIVATE | BUFFTRACK_CLIENT_STRICT | BUFFTRACK_CLIENT_TRAP | \
+	 BUFFTRACK_CLIENT_REQUIRE_TOKEN | BUFFTRACK_CLIENT_PARTIAL)
 
 /* Milliseconds after which bufftrack_default() tries again where there was nothing to open */
 #define DEFAULT_AGAIN 1000
@@ -111,10 +116,48 @@ static void take_name(char *to, const char *name)
 		to[i] = (unsigned char)name[i] < ' ' || name[i] == '\x7f' ? '?' : name[i];
 }
 
-/* Sets up an open file. Returns 0 or a negative errno. May change errno. */
-static int set_up(struct bufftrack *bt, const char *name, unsigned int flags)
+static bool has_features_for(uint64_t features, unsigned int flags)
 {
-	struct bufftrack_client client = { .mask = flags, .flags = flags };
+	static const struct {
+		unsigned int flag;
+		uint64_t feature;
+	} needs[] = {
+		{ BUFFTRACK_CLIENT_PRIVATE, BUFFTRACK_FEATURE_PRIVATE },
+		{ BUFFTRACK_CLIENT_STRICT, BUFFTRACK_FEATURE_STRICT },
+		{ BUFFTRACK_CLIENT_TRAP, BUFFTRACK_FEATURE_TRAP },
+		{ BUFFTRACK_CLIENT_REQUIRE_TOKEN, BUFFTRACK_FEATURE_REQUIRE_TOKEN },
+		{ BUFFTRACK_CLIENT_PARTIAL, BUFFTRACK_FEATURE_PARTIAL },
+	};
+	unsigned int i;
+
+	for (i = 0; i < sizeof(needs) / sizeof(needs[0]); i++)
+		if (flags & needs[i].flag && !(features & needs[i].feature))
+			return false;
+	return true;
+}
+
+/* Tells the kernel who an open file is. Returns 0 or a negative errno. */
+static int introduce(const struct bufftrack *bt, int fd, unsigned int more, uint64_t *id)
+{
+	struct bufftrack_client client = {
+		.mask = bt->flags | more,
+		.flags = bt->flags | more,
+	};
+	int err;
+
+	if (bt->named) {
+		client.mask |= BUFFTRACK_CLIENT_NAME;
+		memcpy(client.name, bt->name, sizeof(client.name));
+	}
+	err = bufftrack_ioctl(fd, BUFFTRACK_IOC_CLIENT, &client);
+	if (!err)
+		*id = client.id;
+	return err;
+}
+
+/* Sets up an open file. Returns 0 or a negative errno. */
+static int set_up(struct bufftrack *bt)
+{
 	struct bufftrack_info info = { .flags = 0 };
 	int err;
 
@@ -122,19 +165,11 @@ static int set_up(struct bufftrack *bt, const char *name, unsigned int flags)
 	if (err)
 		return err;
 	bt->features = info.features;
-	if ((flags & BUFFTRACK_CLIENT_PRIVATE && !(info.features & BUFFTRACK_FEATURE_PRIVATE)) ||
-	    (flags & BUFFTRACK_CLIENT_STRICT && !(info.features & BUFFTRACK_FEATURE_STRICT)) ||
-	    (flags & BUFFTRACK_CLIENT_TRAP && !(info.features & BUFFTRACK_FEATURE_TRAP)))
+	if (!has_features_for(info.features, bt->flags))
 		return -EOPNOTSUPP;
-
-	if (name) {
-		client.mask |= BUFFTRACK_CLIENT_NAME;
-		take_name(client.name, name);
-	}
-	err = bufftrack_ioctl(bt->fd, BUFFTRACK_IOC_CLIENT, &client);
+	err = introduce(bt, bt->fd, 0, &bt->id);
 	if (err)
 		return err;
-	bt->id = client.id;
 	bt->max_batch = info.max_batch;
 	if (info.features & BUFFTRACK_FEATURE_STACK) {
 		bt->max_depth = min_uint(info.max_stack_depth, BUFFTRACK_DEPTH);
@@ -144,13 +179,34 @@ static int set_up(struct bufftrack *bt, const char *name, unsigned int flags)
 	return 0;
 }
 
+/*
+ * The place of the handle's own file: in a page that the kernel fills with zeros in a child
+ * of fork(), so that the child knows by it, at its first call, that the file is its parent's.
+ * Where the kernel has no such pages, and where the caller wants it so, a child shares the
+ * client.
+ */
+static void choose_place(struct bufftrack *bt, bool shared)
+{
+	void *page = MAP_FAILED;
+
+	if (!shared)
+		page = mmap(NULL, sizeof(*bt->own), PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (page != MAP_FAILED && madvise(page, sizeof(*bt->own), MADV_WIPEONFORK)) {
+		munmap(page, sizeof(*bt->own));
+		page = MAP_FAILED;
+	}
+	bt->own = page == MAP_FAILED ? &bt->shared : page;
+	*bt->own = bt->fd + 1;
+}
+
 /* Returns 0 or a negative errno. May change errno. */
 static int open_client(struct bufftrack **opened, const char *name, unsigned int flags)
 {
 	struct bufftrack *bt;
 	int err;
 
-	if (flags & ~(BUFFTRACK_CLIENT_PRIVATE | BUFFTRACK_CLIENT_STRICT | BUFFTRACK_CLIENT_TRAP))
+	if (flags & ~(CLIENT_FLAGS | BUFFTRACK_OPEN_FORK_SHARED))
 		return -EINVAL;
 	if (asked_for("BUFFTRACK", "off"))
 		return -ECANCELED;
@@ -160,14 +216,19 @@ static int open_client(struct bufftrack **opened, const char *name, unsigned int
 	if (!bt)
 		return -ENOMEM;
 	bt->debug = asked_for("BUFFTRACK_DEBUG", "1");
+	bt->flags = flags & CLIENT_FLAGS;
+	bt->named = name != NULL;
+	if (name)
+		take_name(bt->name, name);
 	bt->fd = open_device();
-	err = bt->fd < 0 ? bt->fd : set_up(bt, name, flags);
+	err = bt->fd < 0 ? bt->fd : set_up(bt);
 	if (err) {
 		if (bt->fd >= 0)
 			close(bt->fd);
 		free(bt);
 		return err;
 	}
+	choose_place(bt, flags & BUFFTRACK_OPEN_FORK_SHARED);
 	*opened = bt;
 	return 0;
 }
@@ -249,47 +310,106 @@ EXPORT struct bufftrack *bufftrack_default(void)
 }
 
 /* Whether the descriptor is still the client's: hosts close what they do not know. */
-static bool describe(const struct bufftrack *bt, struct bufftrack_client *client)
+static bool is_client(int fd, uint64_t id)
 {
-	memset(client, 0, sizeof(*client));
-	return !bufftrack_ioctl(bt->fd, BUFFTRACK_IOC_CLIENT, client) && client->id == bt->id;
+	struct bufftrack_client client = { .mask = 0 };
+
+	return !bufftrack_ioctl(fd, BUFFTRACK_IOC_CLIENT, &client) && client.id == id;
+}
+
+/* The file that the handle has, which in a child of fork() may be its parent's. */
+static int any_fd(const struct bufftrack *bt)
+{
+	int word = __atomic_load_n(bt->own, __ATOMIC_ACQUIRE);
+
+	return word > 0 ? word - 1 : bt->fd;
 }
 
 EXPORT void bufftrack_close(struct bufftrack *bt)
 {
-	struct bufftrack_client client;
 	int saved = errno;
 
 	if (!bt || bt == __atomic_load_n(&the_default, __ATOMIC_ACQUIRE))
 		return;
-	if (describe(bt, &client))
-		close(bt->fd);
+	if (is_client(any_fd(bt), bt->id))
+		close(any_fd(bt));
+	if (bt->own != &bt->shared)
+		munmap(bt->own, sizeof(*bt->own));
 	free(bt);
 	errno = saved;
+}
+
+/* ---- in a child of fork() --------------------------------------------------- */
+
+static int open_again(const struct bufftrack *bt, uint64_t *id)
+{
+	unsigned int more = bt->features & BUFFTRACK_FEATURE_PARTIAL ? BUFFTRACK_CLIENT_FORKED : 0;
+	int fd = open_device();
+	int err;
+
+	if (fd < 0)
+		return fd;
+	err = introduce(bt, fd, more, id);
+	if (!err)
+		return fd;
+	close(fd);
+	return err;
+}
+
+/*
+ * A child's first call. Threads of the child, or a signal handler of the thread that is in
+ * here, may come at the same time: each opens a client, the first one's is the handle's, and
+ * the others close theirs. So nobody waits, and nobody finds half a client. A child that can
+ * have none reports nothing: what it frees is its parent's to tell of.
+ */
+HIDDEN __attribute__((noinline, cold)) int bufftrack_take_place(struct bufftrack *bt)
+{
+	int word = __atomic_load_n(bt->own, __ATOMIC_ACQUIRE);
+	int saved = errno, parents = bt->fd, fd;
+	uint64_t id = 0, parents_id = bt->id;
+
+	if (word)
+		return word == NO_CLIENT ? -1 : word - 1;
+	fd = open_again(bt, &id);
+	if (__atomic_compare_exchange_n(bt->own, &word, fd < 0 ? NO_CLIENT : fd + 1, false,
+					__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+		if (fd < 0 && bt->debug)
+			bufftrack_say("nothing is reported of this child: " DEVICE ": %s",
+				      strerror(-fd));
+		/* The parent's end is to be seen when the parent ends. */
+		if (is_client(parents, parents_id))
+			close(parents);
+		bt->fd = fd < 0 ? -1 : fd;
+		bt->id = id;
+	} else {
+		if (fd >= 0)
+			close(fd);
+		fd = word == NO_CLIENT ? -1 : word - 1;
+	}
+	errno = saved;
+	return fd < 0 ? -1 : fd;
 }
 
 /* Returns 0 or a negative errno. May change errno. */
 static int reopen(struct bufftrack *bt)
 {
-	const unsigned int flags = BUFFTRACK_CLIENT_PRIVATE | BUFFTRACK_CLIENT_STRICT |
-				   BUFFTRACK_CLIENT_TRAP;
-	struct bufftrack_client client;
-	int fd, err;
+	bool taken = __atomic_load_n(bt->own, __ATOMIC_ACQUIRE) != 0;
+	int own = bufftrack_own_fd(bt), err = 0, fd;
+	uint64_t id = 0;
 
-	if (!describe(bt, &client))
+	if (own < 0 || !is_client(own, bt->id))
 		return -EBADF;
-	fd = open_device();
+	if (!taken)
+		return 0;
+	fd = open_again(bt, &id);
 	if (fd < 0)
 		return fd;
-	client.flags &= flags;
-	client.mask = client.flags | BUFFTRACK_CLIENT_NAME;
-	err = bufftrack_ioctl(fd, BUFFTRACK_IOC_CLIENT, &client);
 	/* In one step: another thread never sees the number unused. */
-	if (!err && dup3(fd, bt->fd, O_CLOEXEC) < 0)
+	if (dup3(fd, own, O_CLOEXEC) < 0)
 		err = -errno;
 	close(fd);
 	if (!err)
-		bt->id = client.id;
+		bt->id = id;
 	return err;
 }
 
@@ -304,26 +424,14 @@ EXPORT int bufftrack_reopen(struct bufftrack *bt)
 	return err;
 }
 
-EXPORT int bufftrack_fd(const struct bufftrack *bt)
+EXPORT int bufftrack_fd(struct bufftrack *bt)
 {
-	return bt ? bt->fd : -1;
+	return bt ? bufftrack_own_fd(bt) : -1;
 }
 
 EXPORT uint64_t bufftrack_features(const struct bufftrack *bt)
 {
 	return bt ? bt->features : 0;
-}
-
-/* A caller built for another version has another idea of the struct's size. */
-EXPORT int bufftrack_get_info(struct bufftrack *bt, struct bufftrack_info *info, size_t size)
-{
-	struct bufftrack_info ours = { 0 };
-	int err = bt ? bufftrack_ioctl(bt->fd, BUFFTRACK_IOC_INFO, &ours) : 0;
-
-	memset(info, 0, size);
-	if (!err)
-		memcpy(info, &ours, size < sizeof(ours) ? size : sizeof(ours));
-	return err;
 }
 
 EXPORT unsigned int bufftrack_set_stack_depth(struct bufftrack *bt, unsigned int frames)
@@ -335,42 +443,4 @@ EXPORT unsigned int bufftrack_set_stack_depth(struct bufftrack *bt, unsigned int
 	frames = min_uint(frames, bt->max_depth);
 	__atomic_store_n(&bt->depth, frames, __ATOMIC_RELAXED);
 	return frames;
-}
-
-static int label(struct bufftrack *bt, struct bufftrack_label *arg, const char *text)
-{
-	size_t len = text ? strlen(text) : 0;
-	int err;
-
-	if (!bt)
-		return 0;
-	if (!(bt->features & BUFFTRACK_FEATURE_LABEL))
-		return -EOPNOTSUPP;
-	if (len >= sizeof(arg->label))
-		return -EINVAL;
-	if (len)
-		memcpy(arg->label, text, len);
-	err = bufftrack_ioctl(bt->fd, BUFFTRACK_IOC_LABEL, arg);
-	if (err && bt->debug)
-		bufftrack_say("label \"%s\": %s", arg->label, strerror(-err));
-	return err;
-}
-
-EXPORT int bufftrack_label_device(struct bufftrack *bt, uint64_t device, const char *text)
-{
-	struct bufftrack_label arg = { .device = device };
-
-	return label(bt, &arg, text);
-}
-
-EXPORT int bufftrack_label_space(struct bufftrack *bt, uint64_t device, uint32_t space,
-				 const char *text)
-{
-	struct bufftrack_label arg = {
-		.device = device,
-		.space = space,
-		.flags = BUFFTRACK_LABEL_SPACE,
-	};
-
-	return label(bt, &arg, text);
 }

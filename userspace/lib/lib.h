@@ -21,12 +21,20 @@
 /* Frames that are collected, at most, whatever the kernel would take. */
 #define BUFFTRACK_DEPTH 128
 
+/* In place of a file's number and one: this process, a child, can have no client. */
+#define NO_CLIENT (-1)
+
 /*
- * A handle. But for the depth, and for the client's id, which bufftrack_reopen()
- * changes, it is constant once it is open: there is nothing to lock.
+ * A handle. But for the depth, and for the client's file and id, which a child of fork()
+ * and bufftrack_reopen() change, it is constant once it is open: there is nothing to lock.
  */
 struct bufftrack {
-	int fd;
+	int *own; /* this process's file and one, or NO_CLIENT; a child finds 0; atomic */
+	int shared; /* where @own points if children share the client */
+	int fd; /* as @own; in a child that has not called yet, its parent's */
+	unsigned int flags; /* BUFFTRACK_CLIENT_* */
+	bool named;
+	char name[BUFFTRACK_NAME_LEN];
 	bool debug;
 	bool depth_fixed; /* by the environment */
 	unsigned int depth; /* of the stacks to collect; atomic */
@@ -37,6 +45,15 @@ struct bufftrack {
 };
 
 HIDDEN int bufftrack_ioctl(int fd, unsigned long command, void *arg);
+HIDDEN int bufftrack_take_place(struct bufftrack *bt);
 HIDDEN void bufftrack_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* The file of this process's client; negative where it has none, and reports nothing. */
+static inline int bufftrack_own_fd(struct bufftrack *bt)
+{
+	int word = __atomic_load_n(bt->own, __ATOMIC_ACQUIRE);
+
+	return __builtin_expect(word > 0, 1) ? word - 1 : bufftrack_take_place(bt);
+}
 
 #endif /* BUFFTRACK_LIB_H */
