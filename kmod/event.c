@@ -62,6 +62,17 @@ static void fill_record(struct bt_bad *bad, const struct bt_record *rec)
 	bad->frees = rec->frees;
 }
 
+/*
+ * The stacks that a report of a bad call tells besides its own. A PRIVATE client's records go
+ * when it closes, often at once, as the process may not survive what it did: whoever reads
+ * of it asks for them after that.
+ */
+static void keep_stacks(const struct bt_when *when)
+{
+	if (when->time && when->actor->stack)
+		bufftrack_stack_offending(when->actor->stack);
+}
+
 /**
  * bufftrack_bad_fill() - what is told of a bad verdict of an ALLOC or FREE
  * @bad: filled here
@@ -97,6 +108,9 @@ void bufftrack_bad_fill(struct bt_bad *bad, const struct bt_caller *caller,
 			bad->nth = rec->refused;
 		if (rec->space->share->user == caller->client->user)
 			bad->nth_own = rec->refused_own;
+		keep_stacks(bt_alloc_of(rec));
+		if (rec->state != BUFFTRACK_STATE_LIVE)
+			keep_stacks(bt_end_of(rec));
 		if (named == BT_NAMED_LAST)
 			fill_last(&bad->life, rec);
 		if (named == BT_NAMED_PREV)
