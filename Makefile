@@ -37,6 +37,11 @@ tool: | deps-build
 lib: | deps-build
 	$(MAKE) -C userspace/lib O=$(BUILD)/user all examples
 
+## layers: build/user/layers, by which runtimes that do not know of bufftrack are seen
+layers: lib
+	packaging/deps layers
+	$(MAKE) -C userspace/layers O=../../build/user
+
 ## demo: the main job, on real input, in a VM; installs what it needs
 demo:
 	selftests/demo/run
