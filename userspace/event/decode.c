@@ -25,7 +25,7 @@
 #define OF(kind) (1U << (kind))
 #define OF_CLIENT (OF(EVENT_CLIENT_OPEN) | OF(EVENT_CLIENT_CLOSE))
 #define OF_VERDICT (OF(EVENT_BAD) | OF(EVENT_LEAK))
-#define OF_KEY (OF(EVENT_ALLOC) | OF(EVENT_FREE) | OF_VERDICT)
+#define OF_KEY (OF(EVENT_ALLOC) | OF(EVENT_FREE) | OF(EVENT_UNDO) | OF_VERDICT)
 #define OF_ALL (~OF(EVENT_FORK))
 
 /* Which field of a record goes where in a struct event; @text: it is a string. */

@@ -13,6 +13,7 @@ static const struct {
 } ordinary[] = {
 	{ "alloc", EVENT_ALLOC },
 	{ "free", EVENT_FREE },
+	{ "undo", EVENT_UNDO },
 	{ "client_open", EVENT_CLIENT_OPEN },
 	{ "client_close", EVENT_CLIENT_CLOSE },
 	{ "reset", EVENT_RESET },

@@ -16,6 +16,7 @@ struct stack;
 enum event_kind {
 	EVENT_ALLOC,
 	EVENT_FREE,
+	EVENT_UNDO, /* a free was taken back: nothing was freed */
 	EVENT_CLIENT_OPEN,
 	EVENT_CLIENT_CLOSE,
 	EVENT_RESET,

@@ -121,6 +121,15 @@ void balance_call(struct balance *balance, struct balance_key *key, bool alloc)
 	}
 }
 
+/* A free was taken back. */
+void balance_undo(struct balance *balance, struct balance_key *key)
+{
+	if (!key->frees)
+		return;
+	key->frees--;
+	balance->frees--;
+}
+
 void balance_verdict(struct balance *balance, uint32_t verdict, uint64_t nr)
 {
 	if (verdict < BUFFTRACK_NR_VERDICTS)

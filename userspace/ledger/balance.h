@@ -38,6 +38,7 @@ struct balance_key *balance_find(struct balance *balance, const struct balance_k
 size_t balance_keys(const struct balance *balance, struct balance_key ***keys);
 
 void balance_call(struct balance *balance, struct balance_key *key, bool alloc);
+void balance_undo(struct balance *balance, struct balance_key *key);
 void balance_verdict(struct balance *balance, uint32_t verdict, uint64_t nr);
 void balance_released(struct balance *balance);
 

@@ -260,6 +260,8 @@ void ledger_take(struct ledger *ledger, const struct event *event)
 					   });
 	if (event->kind == EVENT_ALLOC || event->kind == EVENT_FREE)
 		take_use(ledger, key, event);
+	else if (event->kind == EVENT_UNDO)
+		balance_undo(ledger->balance, key);
 	else
 		take_bad(ledger, key, event);
 }

@@ -180,6 +180,7 @@ void report_json(const struct report_style *style, const struct event *event, ui
 		break;
 	case EVENT_ALLOC:
 	case EVENT_FREE:
+	case EVENT_UNDO:
 		add_key_json(style, object, event);
 		json_add_number(object, "views", event->views);
 		json_add(object, "flags", flags_json(event->flags));

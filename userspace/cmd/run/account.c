@@ -98,6 +98,8 @@ void run_account(struct run *run, const struct event *event, bool ours, bool sup
 		}
 		break;
 	case EVENT_CLIENT_CLOSE:
+		if (ours)
+			runtimes_note_client(&run->runtimes, event->client_name);
 		numbers_remove(&run->clients, event->client);
 		break;
 	case EVENT_RESET:
@@ -115,6 +117,12 @@ void run_account(struct run *run, const struct event *event, bool ours, bool sup
 		/* Another may have dropped the last hold of what is shared. */
 		if (!event->refs)
 			lives_end(&run->lives, event->generation);
+		break;
+	case EVENT_UNDO:
+		if (ours && run->frees) {
+			run->frees--;
+			space_of(run, event)->frees--;
+		}
 		break;
 	case EVENT_LEAK:
 		if (ours) {

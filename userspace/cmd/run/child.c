@@ -133,6 +133,7 @@ static void execute(const struct run *run, const sigset_t *mask, const struct si
 	setenv(STACK_VARIABLE, DEFAULT_STACK, 0);
 	if (run->trap)
 		setenv(TRAP_VARIABLE, "1", 1);
+	runtimes_set_up(&run->runtimes);
 	sigprocmask(SIG_SETMASK, mask, NULL);
 	execvp(run->command[0], run->command);
 	tell_parent(to_parent, NOT_EXECUTED);

@@ -24,6 +24,7 @@
 #define INITIAL_PID_NAMESPACE "pid:[4026531836]"
 
 #define TICK_MS 1000
+#define LOOK_MS 100
 /* After so many events signals are let in. */
 #define MAX_EVENTS 256
 
@@ -84,14 +85,22 @@ static void follow_module(struct run *run)
 	}
 }
 
+/* Shorter while it is not known what the command loads. */
+static int tick(const struct run *run)
+{
+	return run->runtimes.set & ~run->runtimes.loaded ? LOOK_MS : TICK_MS;
+}
+
 static int follow_command(struct run *run, const sigset_t *signals)
 {
 	bool more = false;
+	int status;
 	uint64_t lost;
 
 	numbers_add(&run->tasks, (uint64_t)run_pid);
 	while (!run_command_ended(run)) {
-		trace_wait(run->live.trace, more ? 0 : TICK_MS, signals, -1);
+		runtimes_look(&run->runtimes, &run->tasks);
+		trace_wait(run->live.trace, more ? 0 : tick(run), signals, -1);
 		more = take_events(run, false, MAX_EVENTS, UINT64_MAX);
 		follow_module(run);
 		signals_let_in();
@@ -109,7 +118,11 @@ static int follow_command(struct run *run, const sigset_t *signals)
 		run_summary_json(run, lost);
 	else
 		run_summary_text(run, lost);
-	return run_exit_status(run, lost);
+	status = run_exit_status(run, lost);
+	/* Not all was seen: a bad free that was is told by its own status. */
+	if (runtimes_tell(&run->runtimes, run->live.json) && run->require_client && !status)
+		return EXIT_RUN_FAILED;
+	return status;
 }
 
 static int open_output(const struct run *run)
@@ -204,11 +217,14 @@ static int run_main(int argc, char **argv)
 			      .range = "at most 255"),
 		OPTION_FLAG('G', "no-group", &run.live.no_group),
 		OPTION_FLAG(0, "gen-suppressions", &run.gen_suppressions),
+		OPTION_TEXT(0, "interpose", &run.runtimes.interpose),
 		OPTION_FLAG('j', "json", &run.live.json),
 		OPTION_CHOICE('l', "leak-check", &run.leak_check, .choices = leak_checks),
 		OPTION_FLAG(0, "no-unknown", &run.no_unknown),
 		OPTION_TEXT('o', "output", &run.output),
+		OPTION_FLAG(0, "protect", &run.runtimes.protect),
 		OPTION_FLAG(0, "require-client", &run.require_client),
+		OPTION_TEXT(0, "runtime", &run.runtimes.wanted),
 		OPTION_TEXT(0, "suppressions", &suppressions),
 		OPTION_TEXT(0, "symfs", &run.live.symfs),
 		OPTION_FLAG('t', "trap", &run.trap),
@@ -225,7 +241,8 @@ static int run_main(int argc, char **argv)
 	}
 	if (both("as-root", as_root, "user", user) ||
 	    both("unknown", run.unknown, "no-unknown", run.no_unknown) ||
-	    both("json", run.live.json, "gen-suppressions", run.gen_suppressions))
+	    both("json", run.live.json, "gen-suppressions", run.gen_suppressions) ||
+	    !runtimes_choose(&run.runtimes))
 		return command_misused(&cmd_run);
 	run.command = argv + optind;
 	if (!as_root && !run_find_user(&run.user, user))
@@ -262,12 +279,17 @@ const struct command cmd_run = {
 		"                          fifth from the same two stacks are counted\n"
 		"      --gen-suppressions  print a suppression beneath each report\n"
 		"  -h, --help              this text\n"
+		"      --interpose FILE    see the buffers of the functions in this table\n"
 		"  -j, --json              one JSON object a line, the summary last\n"
 		"  -l, --leak-check WHAT   no: nothing; summary: how many (so if not given);\n"
 		"                          full: report each, and exit as for a bad free\n"
 		"      --no-unknown        frees of unknown buffers are no bad frees\n"
 		"  -o, --output FILE       report there instead of to stderr\n"
+		"      --protect           a bad free does not reach the runtime: its layer keeps\n"
+		"                          it back, and the program goes on\n"
 		"      --require-client    fail where nothing was tracked\n"
+		"      --runtime NAME,...  see these runtimes' buffers through layers: opencl,\n"
+		"                          vulkan; auto (if not given): all that there are; none\n"
 		"      --suppressions FILE\n"
 		"                          bad verdicts that are known, and not to be reported\n"
 		"      --symfs DIR         look for files with symbols below this root\n"

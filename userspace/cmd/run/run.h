@@ -11,6 +11,7 @@
 #include <linux/bufftrack.h>
 
 #include "cmd/live.h"
+#include "cmd/run/runtime.h"
 #include "ledger/lives.h"
 #include "util/numbers.h"
 
@@ -70,6 +71,7 @@ struct run {
 	uint64_t error_exitcode;
 	struct run_user user;
 	int no_access; /* why the command may not open the device; 0 where it may */
+	struct runtimes runtimes;
 
 	struct numbers tasks; /* that descend from the command */
 	struct numbers clients; /* that these have opened */
