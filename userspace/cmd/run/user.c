@@ -141,7 +141,7 @@ static void add_text(struct run_user *user, const char *name, const char *value)
 static void make_environment(struct run_user *user, bool of_sudo)
 {
 	char **entry, *text = NULL;
-	size_t len, at;
+	size_t len = 0, at;
 
 	for (entry = environ; *entry; entry++)
 		if (!strncmp(*entry, "BUFFTRACK_", 10) || is_named(*entry, "BUFFTRACK", 9))
