@@ -8,6 +8,8 @@
 #include "share.h"
 #include "user.h"
 
+struct bt_ring;
+
 struct bt_attach {
 	struct bt_client *client;
 	struct bt_share *share;
@@ -37,6 +39,8 @@ struct bt_client {
 	struct bt_attach *last; /* the latest one used: a cache */
 	struct mutex lock; /* see above: client->lock */
 	struct xarray attaches; /* by device serial */
+	struct bt_ring *ring; /* its user's, while the file is open */
+	u64 events_cursor; /* behind what EVENTS last told this file */
 	char name[BUFFTRACK_NAME_LEN];
 	struct bt_stats stats;
 	struct rcu_head rcu;

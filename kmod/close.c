@@ -7,9 +7,11 @@
 #include <linux/slab.h>
 
 #include "close.h"
+#include "compat.h"
 #include "life.h"
 #include "log.h"
 #include "proof.h"
+#include "ring.h"
 #include "walk.h"
 
 /*
@@ -26,6 +28,24 @@ static struct bt_record *hold_record(struct bt_hold *hold)
 	return container_of(hold, struct bt_more_hold, hold)->record;
 }
 
+/*
+ * One event a life. EVENTS has the first %BT_RING_EVENTS of a client's leaks: more would push
+ * those out again, at the price of their ends once more.
+ */
+static void leak_tell(struct bt_client *client, const struct bt_share *share,
+		      const struct bt_record *rec, u32 count)
+{
+	bool keep = atomic64_read(&client->leaks) <= BT_RING_EVENTS;
+	struct bt_bad bad BT_UNINIT;
+
+	if (!keep && !tracepoint_enabled(bufftrack_leak))
+		return;
+	bufftrack_leak_fill(&bad, client, share, rec, bufftrack_proof_leak(client, rec));
+	bufftrack_event_leak(&bad, count);
+	if (keep)
+		bufftrack_ring_add(client, &bad, count);
+}
+
 /* A closing client drops its hold; true where the life, or what was left of it, is over. */
 static bool hold_close(struct bt_record *rec, struct bt_hold *hold, struct bt_caller *caller,
 		       unsigned int nr)
@@ -39,8 +59,7 @@ static bool hold_close(struct bt_record *rec, struct bt_hold *hold, struct bt_ca
 		atomic64_inc(&client->leaks);
 		bufftrack_count_verdict(client, bt_attach_stats(attach, rec->space_id),
 					BUFFTRACK_LEAK);
-		bufftrack_event_leak(client, attach->share, rec, count,
-				     bufftrack_proof_leak(client, rec));
+		leak_tell(client, attach->share, rec, count);
 	}
 	if (rec->first.refs) {
 		bufftrack_hold_remove(rec, hold);
@@ -170,6 +189,8 @@ void bufftrack_client_close(struct bt_client *client)
 
 	/* Under each shard's lock that comes, who finds its holds sees it. */
 	WRITE_ONCE(client->closing, true);
+	if (atomic_read(&client->held))
+		bufftrack_ring_prepare(client);
 	xa_for_each(&client->attaches, serial, attach) {
 		bufftrack_attach_close(attach);
 		attach_free(attach);
@@ -178,6 +199,7 @@ void bufftrack_client_close(struct bt_client *client)
 
 	bufftrack_event_close(client, atomic64_read(&client->leaks));
 	bufftrack_log_close(client);
+	bufftrack_ring_leave(client);
 	bufftrack_client_remove(client);
 }
 

@@ -13,9 +13,10 @@
 /* ---- what an event tells -------------------------------------------------- */
 
 /* Numbers of the initial pid namespace, as every other tracepoint has them. */
-static void fill_who(struct bt_who *who, const struct bt_actor *actor, u64 time)
+static void fill_who(struct bt_who *who, struct bt_actor *actor, u64 time)
 {
 	who->time = time;
+	who->actor = actor;
 	who->pid = pid_nr(actor->pid);
 	who->tid = pid_nr(actor->tid);
 	who->uid = from_kuid(&init_user_ns, actor->uid);
@@ -214,32 +215,34 @@ void bufftrack_event_bad(const struct bt_bad *bad)
 }
 
 /**
- * bufftrack_event_leak() - a closing client still has holds on a life
+ * bufftrack_leak_fill() - what is told of a closing client that still has holds on a life
+ * @bad: filled here
  * @client: the client
  * @share: its part of the device
  * @rec: the life, its shard's lock held; refs are what others hold
- * @count: its references
  * @info: BUFFTRACK_INFO_*
  */
-void bufftrack_event_leak(const struct bt_client *client, const struct bt_share *share,
-			  const struct bt_record *rec, u32 count, u32 info)
+void bufftrack_leak_fill(struct bt_bad *bad, const struct bt_client *client,
+			 const struct bt_share *share, const struct bt_record *rec, u32 info)
 {
-	struct bt_bad bad BT_UNINIT;
-
-	if (!trace_bufftrack_leak_enabled())
-		return;
-	bad = (struct bt_bad){
+	*bad = (struct bt_bad){
 		.verdict = BUFFTRACK_LEAK,
 		.info = info,
 		.device = share->device->id,
 		.space = rec->space_id,
 		.buffer = rec->buffer,
 		.client = client->id,
+		.nth = 1,
 	};
-	fill_record(&bad, rec);
-	fill_who(&bad.by, client->opener, 0);
-	fill_last(&bad.life, rec);
-	trace_bufftrack_leak(&bad, count);
+	fill_record(bad, rec);
+	fill_who(&bad->by, client->opener, 0);
+	fill_last(&bad->life, rec);
+}
+
+/* bufftrack_event_leak - the same, with how many references it had */
+void bufftrack_event_leak(const struct bt_bad *bad, u32 count)
+{
+	trace_bufftrack_leak(bad, count);
 }
 
 /* ---- clients and devices -------------------------------------------------- */

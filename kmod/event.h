@@ -11,9 +11,11 @@
 
 DECLARE_TRACEPOINT(bufftrack_alloc);
 DECLARE_TRACEPOINT(bufftrack_free);
+DECLARE_TRACEPOINT(bufftrack_leak);
 
 struct bt_who {
 	u64 time;
+	struct bt_actor *actor; /* alive under the shard's lock */
 	pid_t pid;
 	pid_t tid;
 	u32 uid;
@@ -85,8 +87,9 @@ void bufftrack_bad_fill(struct bt_bad *bad, const struct bt_caller *caller,
 			const struct bt_share *share, const struct bt_record *rec,
 			enum bt_named named, const struct bufftrack_op *op);
 void bufftrack_event_bad(const struct bt_bad *bad);
-void bufftrack_event_leak(const struct bt_client *client, const struct bt_share *share,
-			  const struct bt_record *rec, u32 count, u32 info);
+void bufftrack_leak_fill(struct bt_bad *bad, const struct bt_client *client,
+			 const struct bt_share *share, const struct bt_record *rec, u32 info);
+void bufftrack_event_leak(const struct bt_bad *bad, u32 count);
 void bufftrack_event_undo(const struct bt_caller *caller, const struct bt_record *rec,
 			  const struct bufftrack_op *op, u32 refused);
 void bufftrack_event_open(const struct bt_client *client);

@@ -15,10 +15,12 @@
 #include "caller.h"
 #include "close.h"
 #include "compat.h"
+#include "holders.h"
 #include "ioctl.h"
 #include "list.h"
 #include "op.h"
 #include "param.h"
+#include "ring.h"
 #include "stack.h"
 #include "stat.h"
 
@@ -29,7 +31,7 @@
 	 BUFFTRACK_FEATURE_STRICT | BUFFTRACK_FEATURE_TRAP | BUFFTRACK_FEATURE_RETAIN |    \
 	 BUFFTRACK_FEATURE_LAST | BUFFTRACK_FEATURE_PERSISTENT | BUFFTRACK_FEATURE_UNDO |  \
 	 BUFFTRACK_FEATURE_RESET_CLIENT | BUFFTRACK_FEATURE_REQUIRE_TOKEN |                \
-	 BUFFTRACK_FEATURE_PARTIAL)
+	 BUFFTRACK_FEATURE_PARTIAL | BUFFTRACK_FEATURE_HOLDERS | BUFFTRACK_FEATURE_EVENTS)
 
 #define BT_CLIENT_FLAGS                                                               \
 	(BUFFTRACK_CLIENT_PRIVATE | BUFFTRACK_CLIENT_STRICT | BUFFTRACK_CLIENT_TRAP | \
@@ -40,7 +42,8 @@
 
 #define BT_LIST_FLAGS                                                         \
 	(BUFFTRACK_LIST_DEAD | BUFFTRACK_LIST_DEVICE | BUFFTRACK_LIST_SPACE | \
-	 BUFFTRACK_LIST_CLIENT | BUFFTRACK_LIST_PID)
+	 BUFFTRACK_LIST_CLIENT | BUFFTRACK_LIST_PID | BUFFTRACK_LIST_TAG |    \
+	 BUFFTRACK_LIST_BUFFER | BUFFTRACK_LIST_GENERATION)
 
 #define BT_MAX_ENTRY 4096U
 
@@ -60,6 +63,7 @@ static int do_info(struct bt_client *client, void *buf)
 		.max_batch = BT_MAX_BATCH,
 		.max_spaces = BT_MAX_SPACES,
 		.log_limit = READ_ONCE(bufftrack_log_limit),
+		.max_events = BT_RING_EVENTS,
 	};
 	bufftrack_stat_info(info);
 	return 0;
@@ -102,20 +106,45 @@ static bool label_ok(const char *label)
 	return true;
 }
 
+static bool label_inputs_ok(const struct bufftrack_label *arg)
+{
+	const u32 of = BUFFTRACK_LABEL_SPACE | BUFFTRACK_LABEL_TAG;
+
+	if (arg->flags & ~(of | BUFFTRACK_LABEL_GET) || (arg->flags & of) == of)
+		return false;
+	return (!arg->space || arg->flags & BUFFTRACK_LABEL_SPACE) &&
+	       (!arg->tag || arg->flags & BUFFTRACK_LABEL_TAG);
+}
+
+/* What is read brings nothing into being. */
+static int do_label_get(struct bt_client *client, struct bufftrack_label *arg)
+{
+	struct bt_attach *attach = bufftrack_attach_make_known(client, arg->device);
+
+	if (IS_ERR(attach))
+		return PTR_ERR(attach);
+	if (!attach)
+		return -ENOENT;
+	memset(arg->label, 0, sizeof(arg->label));
+	return bufftrack_label(attach->share, arg);
+}
+
 static int do_label(struct bt_client *client, void *buf)
 {
 	struct bufftrack_label *arg = buf;
 	struct bt_attach *attach;
 	size_t len;
 
-	if (arg->flags & ~BUFFTRACK_LABEL_SPACE || arg->tag || !label_ok(arg->label))
+	if (!label_inputs_ok(arg))
 		return -EINVAL;
-	if (arg->space && !(arg->flags & BUFFTRACK_LABEL_SPACE))
+	WRITE_ONCE(client->used, true);
+	if (arg->flags & BUFFTRACK_LABEL_GET)
+		return do_label_get(client, arg);
+	if (!label_ok(arg->label))
 		return -EINVAL;
 	len = strlen(arg->label);
 	memset(arg->label + len, 0, sizeof(arg->label) - len);
 
-	WRITE_ONCE(client->used, true);
 	attach = bufftrack_attach_make(client, arg->device);
 	if (IS_ERR(attach))
 		return PTR_ERR(attach);
@@ -199,22 +228,65 @@ static int do_stat(struct bt_client *client, void *buf)
 	return bufftrack_stat(client, arg);
 }
 
+/* An array of entries: from one to the next at least as much as the first version had. */
+static bool entries_ok(u32 entry_size, size_t first)
+{
+	return entry_size >= first && entry_size <= BT_MAX_ENTRY && !(entry_size % 8);
+}
+
+/* An input that goes with a flag is 0 without it. */
+static bool list_inputs_ok(const struct bufftrack_list *arg)
+{
+	const struct {
+		u64 value;
+		u32 flag;
+	} inputs[] = {
+		{ arg->space, BUFFTRACK_LIST_SPACE },
+		{ arg->device, BUFFTRACK_LIST_DEVICE },
+		{ arg->client, BUFFTRACK_LIST_CLIENT },
+		{ arg->pid, BUFFTRACK_LIST_PID },
+		{ arg->tag, BUFFTRACK_LIST_TAG },
+		{ arg->buffer, BUFFTRACK_LIST_BUFFER },
+		{ arg->generation, BUFFTRACK_LIST_GENERATION },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(inputs); i++)
+		if (inputs[i].value && !(arg->flags & inputs[i].flag))
+			return false;
+	return true;
+}
+
 static int do_list(struct bt_client *client, void *buf)
 {
 	struct bufftrack_list *arg = buf;
 
-	if (arg->flags & ~BT_LIST_FLAGS || arg->reserved || arg->tag || arg->buffer ||
-	    arg->generation || !arg->nr)
-		return -EINVAL;
-	if (arg->entry_size < sizeof(struct bufftrack_life) || arg->entry_size > BT_MAX_ENTRY ||
-	    arg->entry_size % 8)
-		return -EINVAL;
-	if ((arg->space && !(arg->flags & BUFFTRACK_LIST_SPACE)) ||
-	    (arg->device && !(arg->flags & BUFFTRACK_LIST_DEVICE)) ||
-	    (arg->client && !(arg->flags & BUFFTRACK_LIST_CLIENT)) ||
-	    (arg->pid && !(arg->flags & BUFFTRACK_LIST_PID)))
+	if (arg->flags & ~BT_LIST_FLAGS || arg->reserved || !arg->nr ||
+	    !entries_ok(arg->entry_size, sizeof(struct bufftrack_life)) || !list_inputs_ok(arg))
 		return -EINVAL;
 	return bufftrack_list(arg);
+}
+
+static int do_holders(struct bt_client *client, void *buf)
+{
+	struct bufftrack_holders *arg = buf;
+
+	if (arg->flags || !entries_ok(arg->entry_size, sizeof(struct bufftrack_holder)))
+		return -EINVAL;
+	return bufftrack_holders(client, arg);
+}
+
+static int do_events(struct bt_client *client, void *buf)
+{
+	struct bufftrack_events *arg = buf;
+	bool end = arg->flags & BUFFTRACK_EVENTS_END;
+
+	if (arg->flags & ~BUFFTRACK_EVENTS_END || arg->reserved)
+		return -EINVAL;
+	if (end ? arg->nr || arg->entry_size
+		: !arg->nr || !entries_ok(arg->entry_size, sizeof(struct bufftrack_bad)))
+		return -EINVAL;
+	return bufftrack_events(client, arg);
 }
 
 static int do_stack(struct bt_client *client, void *buf)
@@ -223,8 +295,7 @@ static int do_stack(struct bt_client *client, void *buf)
 
 	if (arg->flags)
 		return -EINVAL;
-	if (arg->frame_size < sizeof(struct bufftrack_frame) || arg->frame_size > BT_MAX_ENTRY ||
-	    arg->frame_size % 8)
+	if (!entries_ok(arg->frame_size, sizeof(struct bufftrack_frame)))
 		return -EINVAL;
 	return bufftrack_stack(arg);
 }
@@ -278,6 +349,8 @@ static const struct bt_command commands[] = {
 	COMMAND(BUFFTRACK_IOC_STAT, do_stat, struct bufftrack_stat, reserved),
 	COMMAND(BUFFTRACK_IOC_LIST, do_list, struct bufftrack_list, generation),
 	COMMAND(BUFFTRACK_IOC_STACK, do_stack, struct bufftrack_stack, flags),
+	COMMAND(BUFFTRACK_IOC_HOLDERS, do_holders, struct bufftrack_holders, others),
+	COMMAND(BUFFTRACK_IOC_EVENTS, do_events, struct bufftrack_events, lost),
 	COMMAND(BUFFTRACK_IOC_UNDO, bufftrack_op_undo, struct bufftrack_op, reserved),
 };
 
@@ -291,6 +364,8 @@ union bt_any {
 	struct bufftrack_stat stat;
 	struct bufftrack_list list;
 	struct bufftrack_stack stack;
+	struct bufftrack_holders holders;
+	struct bufftrack_events events;
 };
 
 /* noinline: the union is zeroed where the kernel zeroes its stack. */

@@ -17,8 +17,7 @@
 #include "client.h"
 #include "list.h"
 #include "param.h"
-#include "stack.h"
-#include "user.h"
+#include "reader.h"
 #include "walk.h"
 
 #define CURSOR_STARTED BIT_ULL(32)
@@ -28,37 +27,14 @@
 
 struct list_ctx {
 	const struct bufftrack_list *arg;
-	struct pid_namespace *ns;
-	kuid_t uid;
-	bool see_all;
+	struct bt_reader reader;
 	struct bufftrack_life *lives; /* LIST_CHUNK of them */
 	unsigned int nr;
 };
 
 static bool may_see(const struct list_ctx *ctx, kuid_t uid)
 {
-	return ctx->see_all || uid_eq(uid, ctx->uid);
-}
-
-static void fill_event(const struct list_ctx *ctx, struct bufftrack_event *to,
-		       const struct bt_when *from)
-{
-	const struct bt_actor *actor = from->actor;
-
-	if (!actor)
-		return;
-	to->time = from->time;
-	if (!may_see(ctx, actor->uid))
-		return;
-	to->pid = pid_nr_ns(actor->pid, ctx->ns);
-	to->tid = pid_nr_ns(actor->tid, ctx->ns);
-	to->exited = bufftrack_actor_exited(actor);
-	to->stack_id = bufftrack_stack_id(actor->stack);
-	to->start_time = actor->start_time;
-	to->client = actor->client;
-	to->cgroup = actor->cgroup;
-	to->uid = from_kuid_munged(current_user_ns(), actor->uid);
-	memcpy(to->comm, actor->comm, sizeof(to->comm));
+	return bt_reader_sees(&ctx->reader, uid);
 }
 
 /* What a filter asks for is told by the answer: nothing that may not be seen. */
@@ -85,7 +61,7 @@ static bool allocated_by_wanted(const struct list_ctx *ctx, const struct bt_reco
 {
 	const struct bt_actor *actor = bt_alloc_of(rec)->actor;
 
-	return may_see(ctx, actor->uid) && pid_nr_ns(actor->pid, ctx->ns) == (pid_t)ctx->arg->pid;
+	return may_see(ctx, actor->uid) && pid_nr_ns(actor->pid, ctx->reader.ns) == (pid_t)ctx->arg->pid;
 }
 
 static u64 oldest_holder(const struct list_ctx *ctx, const struct bt_record *rec)
@@ -113,6 +89,12 @@ static bool wanted(const struct list_ctx *ctx, struct bt_record *rec)
 	if (!may_see(ctx, rec->space->share->user->uid))
 		return false;
 	if (arg->flags & BUFFTRACK_LIST_SPACE && rec->space_id != arg->space)
+		return false;
+	if (arg->flags & BUFFTRACK_LIST_BUFFER && rec->buffer != arg->buffer)
+		return false;
+	if (arg->flags & BUFFTRACK_LIST_TAG && rec->tag != arg->tag)
+		return false;
+	if (arg->flags & BUFFTRACK_LIST_GENERATION && rec->generation != arg->generation)
 		return false;
 	if (arg->flags & BUFFTRACK_LIST_CLIENT && !(live && held_by_wanted(ctx, rec)))
 		return false;
@@ -152,13 +134,13 @@ static void fill_life(const struct list_ctx *ctx, struct bufftrack_life *to,
 		to->flags |= BUFFTRACK_LIFE_UNDONE;
 	if (rec->views && rec->state != BUFFTRACK_STATE_LIVE)
 		to->flags |= BUFFTRACK_LIFE_VIEWS_LEFT;
-	fill_event(ctx, &to->alloc, bt_alloc_of(rec));
+	bufftrack_reader_event(&ctx->reader, &to->alloc, bt_alloc_of(rec));
 	if (rec->state == BUFFTRACK_STATE_LIVE)
 		to->client = oldest_holder(ctx, rec);
 	else
-		fill_event(ctx, &to->end, bt_end_of(rec));
-	fill_event(ctx, &to->prev_alloc, bt_prev_alloc_of(rec));
-	fill_event(ctx, &to->prev_end, &rec->prev_end);
+		bufftrack_reader_event(&ctx->reader, &to->end, bt_end_of(rec));
+	bufftrack_reader_event(&ctx->reader, &to->prev_alloc, bt_prev_alloc_of(rec));
+	bufftrack_reader_event(&ctx->reader, &to->prev_end, &rec->prev_end);
 }
 
 /*
@@ -312,14 +294,12 @@ int bufftrack_list(struct bufftrack_list *arg)
 {
 	struct list_ctx ctx = {
 		.arg = arg,
-		.ns = task_active_pid_ns(current),
-		.uid = current_euid(),
-		.see_all = bufftrack_may_see_all(),
 	};
 	u32 done = 0;
 	int more = 1;
 	int err = 0;
 
+	bufftrack_reader_init(&ctx.reader, current_euid());
 	ctx.lives = kmalloc_array(LIST_CHUNK, sizeof(*ctx.lives), BT_GFP);
 	if (!ctx.lives)
 		return -ENOMEM;

@@ -176,6 +176,7 @@ void bufftrack_verdict_end(struct bt_caller *caller, struct bt_stats *part,
 		return;
 	}
 	bufftrack_count_verdict(client, part, op->verdict);
+	bufftrack_ring_prepare(client);
 	punish(client, bad);
 }
 

@@ -5,7 +5,7 @@
 #ifndef BUFFTRACK_LOG_H
 #define BUFFTRACK_LOG_H
 
-#include "event.h"
+#include "ring.h"
 
 void bufftrack_log_close(struct bt_client *client);
 u64 bufftrack_logs_suppressed(void);
@@ -17,6 +17,7 @@ static inline void bt_verdict_tell(const struct bt_caller *caller, const struct 
 {
 	bufftrack_bad_fill(bad, caller, share, rec, named, op);
 	bufftrack_event_bad(bad);
+	bufftrack_ring_add(caller->client, bad, 0);
 }
 
 void bufftrack_verdict_end(struct bt_caller *caller, struct bt_stats *part,

@@ -5,6 +5,7 @@
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
+#include <linux/seq_file.h>
 #include <linux/workqueue.h>
 
 #include "client.h"
@@ -13,6 +14,7 @@
 #include "ioctl.h"
 #include "log.h"
 #include "param.h"
+#include "ring.h"
 #include "stack.h"
 
 /* ---- the device node ------------------------------------------------------ */
@@ -20,9 +22,15 @@
 static int bt_open(struct inode *inode, struct file *file)
 {
 	struct bt_client *client = bufftrack_client_open();
+	int err;
 
 	if (IS_ERR(client))
 		return PTR_ERR(client);
+	err = bufftrack_ring_join(client);
+	if (err) {
+		bufftrack_client_remove(client);
+		return err;
+	}
 	bufftrack_event_open(client);
 	file->private_data = client;
 	return nonseekable_open(inode, file);
@@ -34,12 +42,37 @@ static int bt_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
+static __poll_t bt_poll(struct file *file, struct poll_table_struct *wait)
+{
+	return bufftrack_ring_poll(file->private_data, file, wait);
+}
+
+#ifdef CONFIG_PROC_FS
+/* Keys as the drivers of GPUs have them: who looks into all of fdinfo finds ours, too. */
+static void bt_show_fdinfo(struct seq_file *m, struct file *file)
+{
+	struct bt_client *client = file->private_data;
+	char name[BUFFTRACK_NAME_LEN];
+
+	bufftrack_name_copy(name, client->name);
+	seq_printf(m, "bufftrack-client-id:\t%llu\n", client->id);
+	seq_printf(m, "bufftrack-client-name:\t%s\n", name);
+	seq_printf(m, "bufftrack-live-buffers:\t%u\n", atomic_read(&client->held));
+	seq_printf(m, "bufftrack-live-bytes:\t%llu\n",
+		   (u64)atomic64_read(&client->stats.bytes));
+}
+#endif
+
 static const struct file_operations bt_fops = {
 	.owner = THIS_MODULE,
 	.open = bt_open,
 	.release = bt_release,
 	.unlocked_ioctl = bufftrack_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
+	.poll = bt_poll,
+#ifdef CONFIG_PROC_FS
+	.show_fdinfo = bt_show_fdinfo,
+#endif
 };
 
 static struct miscdevice bt_misc = {
@@ -94,6 +127,7 @@ static void __exit bt_exit(void)
 {
 	misc_deregister(&bt_misc);
 	bufftrack_clients_exit();
+	bufftrack_rings_exit();
 	bufftrack_history_exit();
 	/* What is left holds each other: stacks their users, tombstones shares and devices. */
 	bufftrack_stacks_forget();

@@ -13,6 +13,7 @@
 #define BT_MAX_BATCH 4096U
 #define BT_MAX_ENTRY 4096U /* bytes of one entry of an array */
 #define BT_MAX_SPACES 256U
+#define BT_MAX_TAGS 1024U /* with a name, of a user on a device */
 #define BT_MAX_STACK 64U
 #define BT_MAX_HOLDERS 1024U /* of a life: searched under the shard's lock */
 

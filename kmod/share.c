@@ -279,17 +279,39 @@ struct bt_share *bufftrack_share_open(struct bt_user *user, u64 private_client, 
 	return share;
 }
 
-/* bufftrack_label - name the caller's share of a device, or of a space of it */
-int bufftrack_label(struct bt_share *share, const struct bufftrack_label *arg)
+/**
+ * bufftrack_label() - answer a LABEL whose inputs ioctl.c has checked
+ * @share: the caller's user's part of the device
+ * @arg: in, and with GET out
+ *
+ * Return: 0; -ENOSPC, -ENOMEM; with GET -ENOENT where there is no name. May sleep.
+ */
+int bufftrack_label(struct bt_share *share, struct bufftrack_label *arg)
 {
-	struct bt_space *space = NULL;
+	struct bt_spaces *spaces;
+	struct bt_space *space;
+	char *label;
 
 	share = share->parent ?: share;
+	spaces = &share->spaces;
+	label = share->label;
+	if (arg->flags & BUFFTRACK_LABEL_TAG)
+		return arg->flags & BUFFTRACK_LABEL_GET ?
+			       bufftrack_tag_label_get(spaces, arg->tag, arg->label) :
+			       bufftrack_tag_label(spaces, arg->tag, arg->label);
 	if (arg->flags & BUFFTRACK_LABEL_SPACE) {
-		space = bufftrack_space_get(&share->spaces, arg->space);
+		space = arg->flags & BUFFTRACK_LABEL_GET ? xa_load(&spaces->by_id, arg->space) :
+							   bufftrack_space_get(spaces, arg->space);
+		if (!space)
+			return -ENOENT;
 		if (IS_ERR(space))
 			return PTR_ERR(space);
+		label = space->label;
 	}
-	bufftrack_name_copy(space ? space->label : share->label, arg->label);
-	return 0;
+	if (!(arg->flags & BUFFTRACK_LABEL_GET)) {
+		bufftrack_name_copy(label, arg->label);
+		return 0;
+	}
+	bufftrack_name_copy(arg->label, label);
+	return arg->label[0] ? 0 : -ENOENT;
 }

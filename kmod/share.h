@@ -48,6 +48,6 @@ struct bt_share *bufftrack_share_open(struct bt_user *user, u64 private_client, 
 struct bt_share *bufftrack_share_next(struct bt_device *device, struct bt_share *prev);
 void bufftrack_share_put(struct bt_share *share);
 void bufftrack_shares_each(void (*fn)(struct bt_share *share, void *arg), void *arg);
-int bufftrack_label(struct bt_share *share, const struct bufftrack_label *arg);
+int bufftrack_label(struct bt_share *share, struct bufftrack_label *arg);
 
 #endif /* BUFFTRACK_SHARE_H */

@@ -18,14 +18,19 @@ void bufftrack_spaces_init(struct bt_spaces *spaces, struct bt_share *share,
 	mutex_init(&spaces->lock);
 	/* Its nodes are large, and several for a space where the user numbers them far apart. */
 	xa_init_flags(&spaces->by_id, XA_FLAGS_ACCOUNT);
+	xa_init_flags(&spaces->tags, XA_FLAGS_ACCOUNT);
 }
 
 /* bufftrack_spaces_destroy - of a share that nobody sees any more */
 void bufftrack_spaces_destroy(struct bt_spaces *spaces)
 {
 	struct bt_space *space;
+	struct bt_tag *tag;
 	unsigned long id;
 
+	xa_for_each(&spaces->tags, id, tag)
+		kfree(tag);
+	xa_destroy(&spaces->tags);
 	xa_for_each(&spaces->by_id, id, space) {
 		bufftrack_stats_destroy(&space->own_stats);
 		kfree(space);
@@ -89,4 +94,80 @@ void bufftrack_name_copy(char *to, const char *from)
 	spin_lock(&bt_names_lock);
 	memcpy(to, from, BUFFTRACK_NAME_LEN);
 	spin_unlock(&bt_names_lock);
+}
+
+/* ---- names of tags ---------------------------------------------------------- */
+
+/* A tag has 64 bits, and an index as many as a long: of two that fall together one has a name. */
+static unsigned long tag_index(u64 tag)
+{
+	return (unsigned long)(tag ^ (BITS_PER_LONG == 32 ? tag >> 32 : 0));
+}
+
+/* With the lock. */
+static int tag_add(struct bt_spaces *spaces, u64 tag, const char *label)
+{
+	struct bt_tag *new;
+	int err;
+
+	if (spaces->nr_tags >= BT_MAX_TAGS)
+		return -ENOSPC;
+	new = kzalloc(sizeof(*new), BT_GFP);
+	if (!new)
+		return -ENOMEM;
+	new->tag = tag;
+	memcpy(new->label, label, sizeof(new->label));
+	err = xa_err(xa_store(&spaces->tags, tag_index(tag), new, BT_GFP));
+	if (err) {
+		kfree(new);
+		return err;
+	}
+	spaces->nr_tags++;
+	return 0;
+}
+
+/**
+ * bufftrack_tag_label() - name a tag
+ * @spaces: of the share
+ * @tag: the tag
+ * @label: BUFFTRACK_NAME_LEN bytes; an empty one takes the name away
+ *
+ * Return: 0; -ENOSPC where the share has BT_MAX_TAGS names; -ENOMEM. May sleep.
+ */
+int bufftrack_tag_label(struct bt_spaces *spaces, u64 tag, const char *label)
+{
+	struct bt_tag *old;
+	int err = 0;
+
+	/* All who come here are of one user: who waits for memory has nobody else wait. */
+	mutex_lock(&spaces->lock);
+	old = xa_load(&spaces->tags, tag_index(tag));
+	if (old && !*label) {
+		xa_erase(&spaces->tags, tag_index(tag));
+		kfree(old);
+		spaces->nr_tags--;
+	} else if (old) {
+		old->tag = tag;
+		memcpy(old->label, label, sizeof(old->label));
+	} else if (*label) {
+		err = tag_add(spaces, tag, label);
+	}
+	mutex_unlock(&spaces->lock);
+	return err;
+}
+
+/* bufftrack_tag_label_get - a tag's name, or -ENOENT; may sleep */
+int bufftrack_tag_label_get(struct bt_spaces *spaces, u64 tag, char *label)
+{
+	struct bt_tag *named;
+	int err = -ENOENT;
+
+	mutex_lock(&spaces->lock);
+	named = xa_load(&spaces->tags, tag_index(tag));
+	if (named && named->tag == tag) {
+		memcpy(label, named->label, sizeof(named->label));
+		err = 0;
+	}
+	mutex_unlock(&spaces->lock);
+	return err;
 }

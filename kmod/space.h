@@ -20,6 +20,12 @@ struct bt_space {
 	struct bt_stats own_stats;
 };
 
+/* A tag's name, on a share's device. */
+struct bt_tag {
+	u64 tag;
+	char label[BUFFTRACK_NAME_LEN];
+};
+
 /* A share's, by their number. */
 struct bt_spaces {
 	struct bt_share *share;
@@ -27,12 +33,16 @@ struct bt_spaces {
 	struct mutex lock; /* spaces coming */
 	struct xarray by_id;
 	unsigned int nr;
+	struct xarray tags; /* struct bt_tag, by tag_index(); lock */
+	unsigned int nr_tags;
 };
 
 void bufftrack_spaces_init(struct bt_spaces *spaces, struct bt_share *share,
 			   struct bt_spaces *parent);
 void bufftrack_spaces_destroy(struct bt_spaces *spaces);
 struct bt_space *bufftrack_space_get(struct bt_spaces *spaces, u32 id);
+int bufftrack_tag_label(struct bt_spaces *spaces, u64 tag, const char *label);
+int bufftrack_tag_label_get(struct bt_spaces *spaces, u64 tag, char *label);
 void bufftrack_name_copy(char *to, const char *from);
 
 #endif /* BUFFTRACK_SPACE_H */

@@ -229,6 +229,8 @@ _Static_assert(BUFFTRACK_IOC_STACK == 0xc018bf29, "STACK");
 _Static_assert(BUFFTRACK_IOC_UNDO == 0xc060bf2a, "UNDO");
 _Static_assert(BUFFTRACK_IOC_HOLDERS == 0xc038bf2b, "HOLDERS");
 _Static_assert(BUFFTRACK_IOC_EVENTS == 0xc028bf2c, "EVENTS");
+_Static_assert(BUFFTRACK_IOC_HOLDERS == 0xc038bf2b, "HOLDERS");
+_Static_assert(BUFFTRACK_IOC_EVENTS == 0xc028bf2c, "EVENTS");
 
 /* ---- every command ------------------------------------------------------- */
 
@@ -347,7 +349,7 @@ FIXTURE_VARIANT_ADD(command, label) {
 	.cmd = BUFFTRACK_IOC_LABEL,
 	.zero = { FIELD(bufftrack_label, space), FIELD(bufftrack_label, tag) },
 	.flags = FIELD(bufftrack_label, flags),
-	.known = BUFFTRACK_LABEL_SPACE,
+	.known = BUFFTRACK_LABEL_SPACE | BUFFTRACK_LABEL_TAG | BUFFTRACK_LABEL_GET,
 };
 
 FIXTURE_VARIANT_ADD(command, reset) {
@@ -402,7 +404,8 @@ FIXTURE_VARIANT_ADD(command, list) {
 	.flags = FIELD(bufftrack_list, flags),
 	.known = BUFFTRACK_LIST_DEAD | BUFFTRACK_LIST_DEVICE |
 		 BUFFTRACK_LIST_SPACE | BUFFTRACK_LIST_CLIENT |
-		 BUFFTRACK_LIST_PID,
+		 BUFFTRACK_LIST_PID | BUFFTRACK_LIST_TAG |
+		 BUFFTRACK_LIST_BUFFER | BUFFTRACK_LIST_GENERATION,
 };
 
 FIXTURE_VARIANT_ADD(command, stack) {
@@ -779,7 +782,7 @@ TEST_F(node, unknown_commands)
 	unsigned int nr;
 
 	for (nr = 0; nr < 256; nr++) {
-		if (nr >= 0x20 && nr <= 0x2a)
+		if (nr >= 0x20 && nr <= 0x2c)
 			continue;
 		EXPECT_EQ(-ENOTTY, bt_ioctl(self->fd,
 					    _IOC(_IOC_READ | _IOC_WRITE,
@@ -832,7 +835,7 @@ TEST_F(node, info)
 	unsigned long history;
 
 	ASSERT_EQ(0, bt_ioctl(self->fd, BUFFTRACK_IOC_INFO, &info));
-	EXPECT_EQ((1ULL << 18) - 1, info.features);
+	EXPECT_EQ((1ULL << 20) - 1, info.features);
 	EXPECT_EQ(1ULL << 22, info.max_buffers);
 	EXPECT_EQ(1024, info.max_devices);
 	EXPECT_EQ(65536, info.history);

@@ -399,14 +399,15 @@ struct bufftrack_batch {
 
 #define BUFFTRACK_LABEL_SPACE		(1U << 0) /* the label is the space's */
 #define BUFFTRACK_LABEL_TAG		(1U << 1) /* the label is the tag's */
+#define BUFFTRACK_LABEL_GET		(1U << 2) /* tell the label; set nothing */
 
 /**
  * struct bufftrack_label - ioctl(BUFFTRACK_IOC_LABEL): name a device, a space or a tag
  * @device: in: the device; it comes into being where it is not yet known
  * @space: in: with SPACE the space, likewise; else 0
- * @flags: in: 0, BUFFTRACK_LABEL_SPACE or BUFFTRACK_LABEL_TAG
+ * @flags: in: 0, BUFFTRACK_LABEL_SPACE or BUFFTRACK_LABEL_TAG; with GET or without
  * @label: in: the name, NUL-terminated, printable ASCII without quotes, '=',
- *	backslashes or blanks; empty removes the label
+ *	backslashes or blanks; empty removes the label. With GET out
  * @tag: in: with TAG the tag, on that device; else 0
  *
  * Labels are each user's own: nobody reads or overwrites another's. A caller
@@ -414,7 +415,8 @@ struct bufftrack_batch {
  * came to the device last. A label lasts as long as its user has clients, buffers or
  * tombstones on the device.
  *
- * Errors: EINVAL for a bad name; ENOSPC as for ALLOC.
+ * Errors: EINVAL for a bad name; ENOSPC as for ALLOC, and where 1024 tags of a device have
+ * one; with GET ENOENT where there is none.
  */
 struct bufftrack_label {
 	__aligned_u64 device;
@@ -793,8 +795,9 @@ struct bufftrack_bad {
  * @cursor: in, out: 0 to begin with the oldest that is kept, then as it was returned
  * @lost: out: how many between the cursor and the first entry are not kept any more
  *
- * Those of the user who opened the file, of all its clients, LEAKs too; at least the last
- * &struct bufftrack_info.max_events are kept while the user has a client open. poll() says
+ * Those of the user who opened the file, of all its clients, LEAKs too (of one client's end
+ * the first @max_events); at least the last &struct bufftrack_info.max_events are kept while
+ * the user has a client open. poll() says
  * POLLIN where there are some behind the cursor that this file last returned (from the
  * open on where it returned none). @nr comes back 0 where there is none further.
  *
