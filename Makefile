@@ -95,6 +95,10 @@ bench-scale:
 bench-uml:
 	selftests/bench/uml
 
+## bench-tool: what a report of 1,000,000 events takes, beside trace-cmd and perf (BASE=: a build)
+bench-tool:
+	selftests/bench/tool
+
 # Where install puts what is not of userspace, and uninstall looks for it
 installed_module = $(DESTDIR)/lib/modules/$(RELEASE)/updates/bufftrack.ko
 installed_group = $(DESTDIR)/usr/lib/sysusers.d/bufftrack.conf

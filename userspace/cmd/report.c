@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "ledger/balance.h"
 #include "ledger/clock.h"
@@ -23,7 +24,12 @@
 #include "symbol/stack.h"
 #include "util/numbers.h"
 #include "util/options.h"
+#include "util/progress.h"
+#include "util/signals.h"
 #include "util/util.h"
+
+/* How many events are taken between two looks at the clock and at signals. */
+#define LOOK_EVERY 1024
 
 struct report {
 	struct report_style style;
@@ -46,7 +52,21 @@ struct report {
 	bool gen_suppressions;
 	struct suppressions *suppressions; /* NULL for none */
 	struct numbers clients; /* that were recorded from their first call on */
+	uint64_t looked_at;
+	struct progress progress;
+	bool stopped; /* by Ctrl-C */
 };
+
+/* Whether to take another event: Ctrl-C ends the reading, and what was read is told. */
+static bool goes_on(struct report *report, bool first)
+{
+	if (report->looked_at++ % LOOK_EVERY == 0) {
+		report->stopped |= signals_stopped();
+		if (first)
+			progress_show(&report->progress, report->looked_at);
+	}
+	return !report->stopped;
+}
 
 /* Why there are none cannot be seen: what the module has written goes when it goes. */
 static void explain_no_events(const struct report *report)
@@ -84,7 +104,7 @@ static bool take_stock(struct report *report)
 	if (!recording)
 		return false;
 	report->ledger = ledger_new();
-	while (recording_next(recording, &recorded)) {
+	while (goes_on(report, true) && recording_next(recording, &recorded)) {
 		ledger_take(report->ledger, &recorded.event);
 		report->events++;
 		if (recorded.event.kind == EVENT_CLIENT_OPEN)
@@ -92,6 +112,8 @@ static bool take_stock(struct report *report)
 		if (!decides_later(report) && event_wanted(&report->filter, &recorded.event))
 			count_failing(report, &recorded.event);
 	}
+	report->stopped |= signals_stopped();
+	progress_clear(&report->progress);
 	recording_close(recording, &report->facts);
 	if (report->events || (report->facts.allocs && !report->facts.error[0]))
 		return true;
@@ -175,7 +197,7 @@ static bool tell_events(struct report *report, struct perfetto *perfetto)
 		ledger_free(ledger);
 		return false;
 	}
-	while (!ferror(stdout) && recording_next(recording, &recorded)) {
+	while (!ferror(stdout) && goes_on(report, false) && recording_next(recording, &recorded)) {
 		if (report->translate &&
 		    clock_offset(ledger_clock(report->ledger), recorded.event.by.time, &offset))
 			recorded.event.by.time -= (uint64_t)offset;
@@ -187,6 +209,7 @@ static bool tell_events(struct report *report, struct perfetto *perfetto)
 		    event_wanted(&report->filter, &recorded.event))
 			tell_event(report, &recorded);
 	}
+	report->stopped |= signals_stopped();
 	recording_close(recording, &facts);
 	ledger_free(ledger);
 	return true;
@@ -313,7 +336,10 @@ static bool is_complete(const struct report *report)
 {
 	const struct recording_facts *facts = &report->facts;
 
-	if (facts->error[0])
+	if (report->stopped)
+		complain("interrupted: the report covers the first %" PRIu64 " events",
+			 report->events);
+	else if (facts->error[0])
 		complain("%s could not be read to its end: %s\n"
 			 "  the report covers the events before that",
 			 report->name, facts->error);
@@ -321,7 +347,17 @@ static bool is_complete(const struct report *report)
 		complain("report incomplete: %" PRIu64 " records of %s could not be read.\n"
 			 "  Load and unload modules before and after a recording, not inside it",
 			 facts->foreign + facts->unknown, report->name);
-	return !facts->error[0] && !facts->foreign && !facts->unknown;
+	return !report->stopped && !facts->error[0] && !facts->foreign && !facts->unknown;
+}
+
+/* From now on Ctrl-C ends a wait, and not the tool; a reader that goes away does. */
+static void catch_signals(void)
+{
+	sigset_t let_in;
+
+	signals_catch(&let_in);
+	signal(SIGPIPE, SIG_DFL);
+	sigprocmask(SIG_SETMASK, &let_in, NULL);
 }
 
 static int run_report(struct report *report)
@@ -330,6 +366,7 @@ static int run_report(struct report *report)
 	uint64_t before;
 	bool done;
 
+	catch_signals();
 	if (!take_stock(report))
 		return EXIT_ERROR;
 	if (!report->summary_only || report->perfetto_path || decides_later(report))
@@ -396,6 +433,7 @@ static int report_main(int argc, char **argv)
 	report.paths = argv + optind;
 	report.nr_paths = (size_t)(argc - optind);
 	report.name = report.nr_paths == 1 ? argv[optind] : "these recordings";
+	report.progress.what = report.name;
 	if (suppressions)
 		report.suppressions = suppressions_read(suppressions);
 	if (suppressions && !report.suppressions)

@@ -206,28 +206,12 @@ const struct who *report_culprit(const struct event *event)
 	return event->kind == EVENT_LEAK ? &event->life.allocated : &event->by;
 }
 
-/*
- * Where the program made the call: behind the frames of a layer of ours, which stands between
- * it and its runtime.
- */
-static const struct stack_frame *programs_frame(const struct stack *stack)
-{
-	const char *ours = "libbufftrack-";
-	size_t i;
-
-	for (i = 0; i < stack->nr; i++)
-		if (!stack->frames[i].module ||
-		    strncmp(report_last_part(stack->frames[i].module), ours, strlen(ours)) != 0)
-			return &stack->frames[i];
-	return stack->frames;
-}
-
-/* The innermost frame of a stack that is the program's: for grep, and for counting the same ones. */
+/* Who has called, of a stack: for grep, and for counting the same ones. */
 const char *report_place(const struct stack *stack, char text[REPORT_WHERE_TEXT])
 {
-	const struct stack_frame *frame = programs_frame(stack);
+	const struct stack_frame *frame = stack_caller(stack);
 
-	if (!stack->nr)
+	if (!frame)
 		snprintf(text, REPORT_WHERE_TEXT, "no-stack");
 	else if (frame->symbol && frame->line)
 		snprintf(text, REPORT_WHERE_TEXT, "%.200s %.100s:%u", frame->symbol,

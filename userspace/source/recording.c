@@ -29,6 +29,7 @@ struct part {
 	pid_t child;
 	FILE *events;
 	bool ended; /* the child has said so */
+	bool failed; /* or it has gone without a word */
 	bool has_next;
 	uint64_t lost;
 	struct recorded *next; /* where there are several */
@@ -221,10 +222,11 @@ static bool next_of_part(struct part *part, struct recorded *recorded)
 {
 	struct message message;
 
-	if (part->ended)
+	if (part->ended || part->failed)
 		return false;
 	do {
-		if (!reading_receive(part->events, &message, recorded, &part->facts))
+		part->failed = !reading_receive(part->events, &message, recorded, &part->facts);
+		if (part->failed)
 			return false;
 	} while (message.kind == MESSAGE_FACTS);
 	part->ended = message.kind == MESSAGE_END;
@@ -270,12 +272,12 @@ static void end_part(struct part *part)
 
 	/* One that still has something to send has not to be waited for. */
 	fclose(part->events);
-	if (!part->ended)
-		kill(part->child, SIGTERM);
+	if (!part->ended && !part->failed)
+		kill(part->child, SIGKILL);
 	while (waitpid(part->child, &status, 0) < 0 && errno == EINTR)
 		;
 	free(part->next);
-	if (part->ended || (WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM))
+	if (part->ended || !part->failed)
 		return;
 	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU)
 		recording_fail(facts, "it is damaged: the reading did not come to an end");

@@ -59,4 +59,7 @@ const struct stack *stacks_get(struct stacks *stacks, uint32_t id, uint32_t pid,
 const struct stack *stacks_resolve(struct stacks *stacks, const struct bufftrack_frame *frames,
 				   uint32_t nr);
 
+/* caller.c */
+const struct stack_frame *stack_caller(const struct stack *stack);
+
 #endif

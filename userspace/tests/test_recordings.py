@@ -13,9 +13,11 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 from recording import Module, perf_data, trace_dat
 
@@ -229,6 +231,19 @@ def test_several():
     check(status == 1 and "twice" in said, "a file that is given twice", said)
 
 
+def test_interrupted():
+    """Ctrl-C, while it waits for who takes what it tells: it ends, and says how far it was."""
+    path = write("long.data", perf_data(Module(), lives(5000)))
+    with subprocess.Popen([tool, "report", "--all", "--json", path], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True) as running:
+        running.stdout.readline()
+        time.sleep(1)
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=60)
+    check(running.returncode == 1 and said.startswith("bufftrack: "), "Ctrl-C ends it in order",
+          (running.returncode, said))
+
+
 def damage(whole, rng):
     """A copy that is cut short, or has other bytes, most where the file says what it holds."""
     if rng.random() < 1 / 4:
@@ -276,7 +291,7 @@ try:
         test_damaged(int(sys.argv[2]), int(sys.argv[3]))
     else:
         for test in (test_counts, test_numbers_anew, test_without_format, test_losses,
-                     test_parts, test_words, test_several):
+                     test_parts, test_words, test_several, test_interrupted):
             test()
 finally:
     shutil.rmtree(tmp)
