@@ -128,7 +128,7 @@ def ring_record(record, delta):
 
 def pages(records):
     """The pages of one CPU: [(time, record)], where a number stands for lost records."""
-    out, page, begin, last, lost = b"", b"", 0, 0, 0
+    out, page, begin, last, lost = bytearray(), b"", 0, 0, 0
 
     def finish():
         commit = len(page)
@@ -165,7 +165,7 @@ def trace_dat(module, cpus, names=None, clock=b"mono"):
     out += struct.pack("<H", 0) + b"flyrecord\0"
     at = len(out) + 16 * len(cpus)
     at = (at + PAGE - 1) // PAGE * PAGE
-    data, places = b"", b""
+    data, places = bytearray(), b""
     for records in cpus:
         cpu = pages(records)
         places += struct.pack("<QQ", at + len(data), len(cpu))
@@ -191,7 +191,7 @@ def perf_data(module, events, names=None, counted=(), lost=()):
     for i, name in enumerate(names):
         attr = perf_attr(module.events[name][1], 0 if name in counted else 1)
         out += attr + struct.pack("<QQ", 104 + 8 * i, 8)
-    records = b""
+    records = bytearray()
     for time, cpu, name, fields in events:
         raw = module.record(name, fields) + bytes(4)
         body = struct.pack("<QQIIQIIQI", ids[name], 0, fields.get("pid", 1),
