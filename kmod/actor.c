@@ -23,22 +23,11 @@ static void actor_free_rcu(struct rcu_head *rcu)
 	kfree(actor);
 }
 
-/* An actor without references leaves its stack. */
-static void leave_stack(struct bt_actor *actor)
-{
-	struct bt_stack *stack = actor->stack;
-
-	spin_lock(&stack->lock);
-	list_del(&actor->node);
-	spin_unlock(&stack->lock);
-	bufftrack_stack_put(stack);
-}
-
 /* bufftrack_actor_free - for bufftrack_actor_put() */
 void bufftrack_actor_free(struct bt_actor *actor)
 {
 	if (actor->stack)
-		leave_stack(actor);
+		bufftrack_stack_leave(actor->stack, &actor->node);
 	call_rcu(&actor->rcu, actor_free_rcu);
 }
 
@@ -66,7 +55,7 @@ struct bt_actor *bufftrack_actor_new(u64 client)
 		return NULL;
 
 	refcount_set(&actor->refs, 1);
-	actor->stack = NULL;
+	actor->stack = 0;
 	actor->uid = current_euid();
 	actor->client = client;
 	actor->start_time = current->group_leader->start_time;
@@ -76,6 +65,28 @@ struct bt_actor *bufftrack_actor_new(u64 client)
 	/* Another thread may rename the task meanwhile: a mixture, which strscpy() ends. */
 	strscpy_pad(actor->comm, current->comm, sizeof(actor->comm));
 	return actor;
+}
+
+/* With stack->lock held: a reference to the task's actor, or NULL. */
+static struct bt_actor *actor_find(struct bt_stack *stack, const struct bt_actor *base)
+{
+	struct bt_actor *actor;
+	unsigned int seen = 0;
+
+	/* Those of one that was evicted are linked to what may be gone. */
+	if (stack->evicted)
+		return NULL;
+	hlist_for_each_entry(actor, &stack->actors, node) {
+		if (seen++ == BT_ACTORS_SEEN)
+			break;
+		/* One without references is here until it has left, with the lock. */
+		if (actor->tid == base->tid && actor->client == base->client &&
+		    uid_eq(actor->uid, base->uid) &&
+		    !memcmp(actor->comm, base->comm, sizeof(base->comm)) &&
+		    refcount_inc_not_zero(&actor->refs))
+			return actor;
+	}
+	return NULL;
 }
 
 /**
@@ -88,48 +99,42 @@ struct bt_actor *bufftrack_actor_new(u64 client)
  */
 struct bt_actor *bufftrack_actor_at(const struct bt_actor *base, struct bt_stack *stack)
 {
-	struct bt_actor *actor, *fresh = NULL;
-	unsigned int seen;
+	struct bt_actor *actor, *fresh;
 
-again:
-	seen = 0;
 	spin_lock(&stack->lock);
-	list_for_each_entry(actor, &stack->actors, node) {
-		if (seen++ == BT_ACTORS_SEEN)
-			break;
-		/* One without references is here until leave_stack() has the lock. */
-		if (actor->tid == base->tid && actor->client == base->client &&
-		    uid_eq(actor->uid, base->uid) &&
-		    !memcmp(actor->comm, base->comm, sizeof(base->comm)) &&
-		    refcount_inc_not_zero(&actor->refs))
-			goto found;
-	}
-	if (!fresh) {
+	actor = actor_find(stack, base);
+	spin_unlock(&stack->lock);
+	fresh = actor ? NULL : kmalloc(sizeof(*fresh), BT_GFP);
+	if (!fresh)
+		goto put;
+
+	/* From here on it never changes. */
+	refcount_set(&fresh->refs, 1);
+	fresh->uid = base->uid;
+	fresh->client = base->client;
+	fresh->start_time = base->start_time;
+	fresh->cgroup = base->cgroup;
+	fresh->pid = get_pid(base->pid);
+	fresh->tid = get_pid(base->tid);
+	memcpy(fresh->comm, base->comm, sizeof(fresh->comm));
+	fresh->stack = stack->serial;
+	spin_lock(&stack->lock);
+	actor = actor_find(stack, base);
+	if (!actor && !stack->evicted) {
+		/* With our reference */
+		bufftrack_stack_join(stack, &fresh->node);
 		spin_unlock(&stack->lock);
-		fresh = kmalloc(sizeof(*fresh), BT_GFP);
-		if (!fresh) {
-			bufftrack_stack_put(stack);
-			return NULL;
-		}
-		goto again;
+		return fresh;
 	}
-	/* From here on the actor has the reference to the stack, and never changes. */
-	actor = fresh;
-	refcount_set(&actor->refs, 1);
-	actor->uid = base->uid;
-	actor->client = base->client;
-	actor->start_time = base->start_time;
-	actor->cgroup = base->cgroup;
-	actor->pid = get_pid(base->pid);
-	actor->tid = get_pid(base->tid);
-	memcpy(actor->comm, base->comm, sizeof(actor->comm));
-	actor->stack = stack;
-	list_add(&actor->node, &stack->actors);
 	spin_unlock(&stack->lock);
-	return actor;
-found:
-	spin_unlock(&stack->lock);
-	kfree(fresh);
+	if (actor) {
+		put_pid(fresh->pid);
+		put_pid(fresh->tid);
+		kfree(fresh);
+	} else {
+		actor = fresh;
+	}
+put:
 	bufftrack_stack_put(stack);
 	return actor;
 }

@@ -29,9 +29,11 @@ struct bt_actor {
 	struct pid *pid;
 	struct pid *tid;
 	char comm[TASK_COMM_LEN];
-	struct bt_stack *stack; /* NULL: without one */
-	struct list_head node; /* bt_stack.actors, under its lock */
-	struct rcu_head rcu;
+	u64 stack; /* bt_stack.serial; 0: without one */
+	union {
+		struct hlist_node node; /* bt_stack.actors, under its lock */
+		struct rcu_head rcu; /* on its way out */
+	};
 };
 
 /*

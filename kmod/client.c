@@ -34,6 +34,7 @@ static void client_free(struct bt_client *client)
 		bufftrack_actor_put(rcu_dereference_protected(client->actors[i], true));
 	bufftrack_actor_put(client->opener);
 	bufftrack_stats_destroy(&client->stats);
+	atomic_dec(&client->user->account->clients);
 	bufftrack_user_put(client->user);
 	call_rcu(&client->rcu, client_free_rcu);
 }
@@ -60,9 +61,12 @@ struct bt_client *bufftrack_client_open(void)
 		goto free;
 	if (bufftrack_stats_init(&client->stats))
 		goto opener;
-	client->user = bufftrack_user_get(current_euid());
+	client->user = bufftrack_user_get();
 	if (IS_ERR(client->user))
 		goto stats;
+	err = -ENOSPC;
+	if (!bt_charge(&client->user->account->clients, READ_ONCE(bufftrack_max_clients)))
+		goto user;
 	refcount_set(&client->refs, 1);
 	mutex_init(&client->lock);
 	xa_init_flags(&client->attaches, XA_FLAGS_ACCOUNT);
@@ -70,8 +74,10 @@ struct bt_client *bufftrack_client_open(void)
 	/* From here on STAT finds it. */
 	err = xa_err(xa_store(&bt_clients, client->id, client, BT_GFP));
 	if (err)
-		goto user;
+		goto charge;
 	return client;
+charge:
+	atomic_dec(&client->user->account->clients);
 user:
 	bufftrack_user_put(client->user);
 stats:

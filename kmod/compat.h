@@ -3,7 +3,9 @@
 #ifndef BUFFTRACK_COMPAT_H
 #define BUFFTRACK_COMPAT_H
 
+#include <linux/fs.h>
 #include <linux/gfp.h>
+#include <linux/mm_types.h>
 #include <linux/shrinker.h>
 #include <linux/slab.h>
 #include <linux/version.h>
@@ -47,6 +49,36 @@ static inline void shrinker_free(struct shrinker *s)
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
 #define inode_get_mtime(inode) ((inode)->i_mtime)
 #endif
+
+/*
+ * 6.7: of a file mapped from an overlay vm_file is the layer's own file; until then it
+ * had the overlay's path.
+ */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
+#define file_user_path(file) (&(file)->f_path)
+#endif
+
+static inline u64 bt_inode_mtime(const struct inode *inode)
+{
+	struct timespec64 mtime = inode_get_mtime(inode);
+
+	return timespec64_to_ns(&mtime);
+}
+
+/*
+ * 6.4: an address space counts its changes, as a number or, in later ones, as a seqcount,
+ * whose number comes first. 0: not known, or it is being changed.
+ */
+static inline u32 bt_mm_seq(const struct mm_struct *mm)
+{
+#if defined(CONFIG_PER_VMA_LOCK) && LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+	u32 seq = smp_load_acquire((const u32 *)&mm->mm_lock_seq);
+
+	return seq & 1 ? 0 : seq;
+#else
+	return 0;
+#endif
+}
 
 /* 7.0: the flags of a mapping are a struct. For shmem_file_setup(), in tests. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(7, 0, 0)

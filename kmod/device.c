@@ -123,7 +123,7 @@ void bufftrack_device_put(struct bt_device *device)
 	mutex_unlock(&bt_devices_lock);
 
 	/* Needs no lock: without a share nobody has it charged anew. */
-	atomic_dec(&device->payer->devices);
+	atomic_dec(&device->payer->account->devices);
 	bufftrack_user_put(device->payer);
 	bufftrack_table_destroy(&device->table);
 	kfree_rcu(device, rcu);
@@ -176,8 +176,8 @@ static int device_insert(struct bt_device *device, struct bt_user *creator)
 	 * The count goes up under the lock, and down without it after the device has left
 	 * its table: it is never too low. The limit may change at any time: before or after.
 	 */
-	if (atomic_inc_return(&creator->devices) > READ_ONCE(bufftrack_max_devices))
-		goto dec;
+	if (!bt_charge(&creator->account->devices, READ_ONCE(bufftrack_max_devices)))
+		return err;
 	device->payer = creator;
 	atomic64_set(&device->table.evicted, bufftrack_device_lost(device->id));
 	/* Once it can be found it may be in use: from then on nothing may fail. */
@@ -189,7 +189,7 @@ static int device_insert(struct bt_device *device, struct bt_user *creator)
 	xa_store(&bt_devices_serial, device->serial, device, GFP_NOWAIT);
 	return 0;
 dec:
-	atomic_dec(&creator->devices);
+	atomic_dec(&creator->account->devices);
 	return err;
 }
 

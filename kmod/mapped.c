@@ -5,6 +5,7 @@
 #include <linux/elf.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/mm.h>
 #include <linux/random.h>
 #include <linux/rhashtable.h>
 #include <linux/siphash.h>
@@ -38,8 +39,8 @@ static inline int mapped_cmpfn(struct rhashtable_compare_arg *arg, const void *o
 	const struct bt_mapped_key *a = arg->key;
 	const struct bt_mapped_key *b = &((const struct bt_mapped *)obj)->key;
 
-	return a->hash != b->hash || a->ino != b->ino || a->dev != b->dev ||
-	       a->i_generation != b->i_generation || a->size != b->size || strcmp(a->path, b->path);
+	return a->hash != b->hash || !uid_eq(a->uid, b->uid) || !bt_same_file(&a->file, &b->file) ||
+	       strcmp(a->path, b->path);
 }
 
 static const struct rhashtable_params bt_mapped_params = {
@@ -114,17 +115,29 @@ static void read_build_id(struct bt_mapped *mapped, struct file *file)
 	kfree(notes);
 }
 
-static void mapped_key_init(struct bt_mapped_key *key, const struct inode *inode, const char *path)
+/* bufftrack_file_id - of the file of a mapping, whose address space is locked */
+struct bt_file_id bufftrack_file_id(const struct vm_area_struct *vma)
 {
-	*key = (struct bt_mapped_key){
+	const struct inode *inode = file_inode(vma->vm_file);
+	struct bt_file_id id = {
 		.ino = inode->i_ino,
-		.size = i_size_read(inode),
 		.dev = inode->i_sb->s_dev,
 		.i_generation = inode->i_generation,
-		.path = path,
 	};
-	key->hash = siphash_4u64(key->ino, key->size, (u64)key->dev << 32 | key->i_generation,
-				 siphash(path, strlen(path), &bt_mapped_secret), &bt_mapped_secret);
+
+	/* A library is replaced in place, too; who maps it to write to it is no library. */
+	if (!(vma->vm_flags & VM_SHARED)) {
+		id.size = i_size_read(inode);
+		id.mtime = bt_inode_mtime(inode);
+	}
+	return id;
+}
+
+/* bufftrack_file_hash - keyed, of a file and what else is to tell */
+u32 bufftrack_file_hash(const struct bt_file_id *file, u64 more, u64 most)
+{
+	return siphash_4u64(file->ino ^ file->size, file->dev << 32 ^ file->i_generation,
+			    file->mtime ^ more, most, &bt_mapped_secret);
 }
 
 /* A reference to the one that is there, or NULL. */
@@ -135,31 +148,19 @@ static struct bt_mapped *mapped_find(const struct bt_mapped_key *key)
 	lockdep_assert_held(&bt_mapped_lock);
 	mapped = rhashtable_lookup_fast(&bt_mapped_files, key, bt_mapped_params);
 	if (mapped)
-		mapped->refs++;
+		refcount_inc(&mapped->refs);
 	return mapped;
 }
 
 /* bufftrack_mapped_put - drop a reference; NULL is allowed; may sleep */
 void bufftrack_mapped_put(struct bt_mapped *mapped)
 {
-	if (!mapped)
+	if (!mapped || !refcount_dec_and_mutex_lock(&mapped->refs, &bt_mapped_lock))
 		return;
-	mutex_lock(&bt_mapped_lock);
-	if (--mapped->refs)
-		mapped = NULL;
-	else
-		rhashtable_remove_fast(&bt_mapped_files, &mapped->node, bt_mapped_params);
+	rhashtable_remove_fast(&bt_mapped_files, &mapped->node, bt_mapped_params);
 	mutex_unlock(&bt_mapped_lock);
 	/* Lookups have the mutex, but a resize of the table passes by under RCU. */
-	if (mapped)
-		kfree_rcu(mapped, rcu);
-}
-
-static u64 mtime_of(const struct inode *inode)
-{
-	struct timespec64 time = inode_get_mtime(inode);
-
-	return timespec64_to_ns(&time);
+	kfree_rcu(mapped, rcu);
 }
 
 /* With a reference; its path and build id are read here, without the lock. */
@@ -171,9 +172,10 @@ static struct bt_mapped *mapped_new(const struct bt_mapped_key *key, struct file
 	mapped = kzalloc(struct_size(mapped, path, size), BT_GFP);
 	if (!mapped)
 		return NULL;
-	mapped->refs = 1;
+	refcount_set(&mapped->refs, 1);
 	mapped->key = *key;
-	mapped->time = mtime_of(file_inode(file));
+	mapped->size = i_size_read(file_inode(file));
+	mapped->time = bt_inode_mtime(file_inode(file));
 	mapped->key.path = memcpy(mapped->path, key->path, size);
 	if (S_ISREG(file_inode(file)->i_mode) && file->f_mode & FMODE_READ)
 		read_build_id(mapped, file);
@@ -183,25 +185,31 @@ static struct bt_mapped *mapped_new(const struct bt_mapped_key *key, struct file
 /**
  * bufftrack_mapped_get() - the file that a frame lies in
  * @file: the file
+ * @id: which one it is
+ * @uid: whose stack it is
  * @buf: PATH_MAX bytes to work in
  *
  * Return: a reference, or NULL for want of memory: the frame has its address then.
  */
-struct bt_mapped *bufftrack_mapped_get(struct file *file, char *buf)
+struct bt_mapped *bufftrack_mapped_get(struct file *file, const struct bt_file_id *id, kuid_t uid,
+				       char *buf)
 {
+	struct bt_mapped_key key = { .file = *id, .uid = uid };
 	struct bt_mapped *mapped, *fresh;
-	struct bt_mapped_key key;
 	char *path;
 	size_t len;
 
-	path = d_path(&file->f_path, buf, PATH_MAX);
+	/* As /proc/PID/maps has it: of an overlay's file that is not the layer's own path. */
+	path = d_path(file_user_path(file), buf, PATH_MAX);
 	if (IS_ERR(path))
 		path = "";
 	/* Of a long path the end tells more. */
 	len = strlen(path);
 	if (len >= BUFFTRACK_PATH_LEN)
 		path += len - (BUFFTRACK_PATH_LEN - 1);
-	mapped_key_init(&key, file_inode(file), path);
+	key.path = path;
+	key.hash = bufftrack_file_hash(id, __kuid_val(uid),
+				       siphash(path, strlen(path), &bt_mapped_secret));
 
 	mutex_lock(&bt_mapped_lock);
 	mapped = mapped_find(&key);

@@ -10,6 +10,7 @@
 
 unsigned int bufftrack_max_buffers = 1U << 22;
 unsigned int bufftrack_max_devices = 1024;
+unsigned int bufftrack_max_clients = 1U << 17;
 unsigned int bufftrack_history = 1U << 16;
 unsigned int bufftrack_max_stacks = 1U << 14;
 unsigned int bufftrack_log_limit = 5;
@@ -64,6 +65,8 @@ module_param_cb(max_buffers, &count_ops, &bufftrack_max_buffers, 0644);
 MODULE_PARM_DESC(max_buffers, "Live buffers that a client can hold (4194304)");
 module_param_cb(max_devices, &count_ops, &bufftrack_max_devices, 0644);
 MODULE_PARM_DESC(max_devices, "Devices that count for one user (1024)");
+module_param_cb(max_clients, &count_ops, &bufftrack_max_clients, 0644);
+MODULE_PARM_DESC(max_clients, "Open clients, and tables of PRIVATE ones, of one user (131072)");
 module_param_cb(history, &count_ops, &bufftrack_history, 0644);
 MODULE_PARM_DESC(history, "Tombstones kept, per device and user (65536)");
 module_param_cb(max_stacks, &count_ops, &bufftrack_max_stacks, 0644);

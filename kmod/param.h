@@ -29,6 +29,7 @@ struct workqueue_struct;
 
 extern unsigned int bufftrack_max_buffers;
 extern unsigned int bufftrack_max_devices;
+extern unsigned int bufftrack_max_clients;
 extern unsigned int bufftrack_history;
 extern unsigned int bufftrack_max_stacks;
 extern unsigned int bufftrack_log_limit;

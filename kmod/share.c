@@ -9,8 +9,33 @@
 #include "share.h"
 #include "user.h"
 
+/*
+ * What an account may have of them: of tables that are a client's own, as many as clients;
+ * of its users' parts of devices, where the users are others than itself, as many as devices.
+ */
+static bool share_charge(struct bt_user *user, bool private)
+{
+	struct bt_user *account = user->account;
+
+	if (private)
+		return bt_charge(&account->tables, READ_ONCE(bufftrack_max_clients));
+	return user == account ||
+	       bt_charge(&account->shares, READ_ONCE(bufftrack_max_devices));
+}
+
+static void share_uncharge(struct bt_user *user, bool private)
+{
+	struct bt_user *account = user->account;
+
+	if (private)
+		atomic_dec(&account->tables);
+	else if (user != account)
+		atomic_dec(&account->shares);
+}
+
 static void share_free(struct bt_share *share)
 {
+	share_uncharge(share->user, share->parent);
 	bufftrack_spaces_destroy(&share->spaces);
 	bufftrack_stats_destroy(&share->own_stats);
 	if (share->parent) {
@@ -34,10 +59,10 @@ static void device_charge(struct bt_device *device, struct bt_user *user)
 
 	if (user == before)
 		return;
-	atomic_inc(&user->devices);
+	atomic_inc(&user->account->devices);
 	refcount_inc(&user->refs);
 	device->payer = user;
-	atomic_dec(&before->devices);
+	atomic_dec(&before->account->devices);
 	bufftrack_user_put(before);
 }
 
@@ -147,9 +172,12 @@ static struct bt_share *share_new(struct bt_user *user, struct bt_device *device
 	struct bt_share *share;
 	int err, i;
 
+	if (!share_charge(user, parent))
+		return ERR_PTR(-ENOSPC);
+	err = -ENOMEM;
 	share = kzalloc(struct_size(share, private_table, parent ? 1 : 0), BT_GFP);
 	if (!share)
-		return ERR_PTR(-ENOMEM);
+		goto uncharge;
 	if (parent) {
 		share->parent = parent;
 		share->private_client = private_client;
@@ -161,10 +189,8 @@ static struct bt_share *share_new(struct bt_user *user, struct bt_device *device
 		share->table = &device->table;
 		err = bufftrack_stats_init(share->stats);
 	}
-	if (err) {
-		kfree(share);
-		return ERR_PTR(err);
-	}
+	if (err)
+		goto free;
 
 	refcount_set(&share->refs, 1);
 	refcount_inc(&device->refs);
@@ -178,6 +204,11 @@ static struct bt_share *share_new(struct bt_user *user, struct bt_device *device
 		share->tombs[i].oldest = U64_MAX;
 	}
 	return share;
+free:
+	kfree(share);
+uncharge:
+	share_uncharge(user, parent);
+	return ERR_PTR(err);
 }
 
 /* With device->lock held. The public ones come first, then by their PRIVATE clients' ids. */

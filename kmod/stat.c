@@ -34,7 +34,7 @@ static int stat_all(struct bufftrack_stat *st)
 	if (bufftrack_may_see_all()) {
 		bufftrack_users_sum(st);
 	} else {
-		user = bufftrack_user_get(current_euid());
+		user = bufftrack_user_get();
 		if (IS_ERR(user))
 			return PTR_ERR(user);
 		bufftrack_stats_read(&user->stats, st);

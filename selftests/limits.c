@@ -3,6 +3,8 @@
  * What a user can make the kernel keep is bounded: a limit that is reached is a
  * clean ENOSPC, changes nothing, and is nobody else's.
  */
+#include <sched.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 
 #include "bt.h"
@@ -12,7 +14,7 @@
 FIXTURE(limits) {
 	int fd;
 	__u64 device;
-	unsigned long max_buffers, max_devices, max_stacks, history;
+	unsigned long max_buffers, max_devices, max_stacks, max_clients, history;
 	struct bufftrack_op op;
 };
 
@@ -24,6 +26,7 @@ FIXTURE_SETUP(limits)
 	ASSERT_EQ(0, bt_parameter("max_buffers", 1 << 22, &self->max_buffers));
 	ASSERT_EQ(0, bt_parameter("max_devices", 1024, &self->max_devices));
 	ASSERT_EQ(0, bt_parameter("max_stacks", 16384, &self->max_stacks));
+	ASSERT_EQ(0, bt_parameter("max_clients", 1 << 17, &self->max_clients));
 	ASSERT_EQ(0, bt_parameter("history", 65536, &self->history));
 	ASSERT_EQ(0, chmod(BT_NODE, 0666));
 }
@@ -33,6 +36,7 @@ FIXTURE_TEARDOWN(limits)
 	bt_parameter("max_buffers", self->max_buffers, NULL);
 	bt_parameter("max_devices", self->max_devices, NULL);
 	bt_parameter("max_stacks", self->max_stacks, NULL);
+	bt_parameter("max_clients", self->max_clients, NULL);
 	bt_parameter("history", self->history, NULL);
 	chmod(BT_NODE, 0600);
 	close(self->fd);
@@ -61,7 +65,7 @@ TEST_F(limits, parameters)
 {
 	static const char * const names[] = {
 		"max_buffers", "max_devices", "history", "max_stacks",
-		"log_limit", "on_error",
+		"log_limit", "max_clients", "on_error",
 	};
 	struct stat st;
 	char path[128];
@@ -76,7 +80,7 @@ TEST_F(limits, parameters)
 	EXPECT_EQ(-EINVAL, bt_write(BT_PARAMETERS "max_buffers", "many"));
 	EXPECT_EQ(-EINVAL, bt_write(BT_PARAMETERS "history", "-1"));
 	/* What is counted must not come out negative. */
-	for (i = 0; i < 5; i++) {
+	for (i = 0; i < 6; i++) {
 		snprintf(path, sizeof(path), BT_PARAMETERS "%s", names[i]);
 		EXPECT_EQ(-EINVAL, bt_write(path, "2147483648"))
 			TH_LOG("%s", names[i]);
@@ -207,6 +211,178 @@ TEST_F(limits, devices)
 	}
 	bt_send(&down, 0);
 	EXPECT_EQ(0, bt_reap(pid));
+}
+
+TEST_F(limits, clients)
+{
+	int fds[5], i, other;
+
+	ASSERT_EQ(0, bt_parameter("max_clients", 4, NULL));
+	IN_A_CHILD {
+		ASSERT_EQ(0, bt_become(BT_UID + 40));
+		for (i = 0; i < 4; i++) {
+			fds[i] = bt_open();
+			ASSERT_LE(0, fds[i]);
+		}
+		EXPECT_EQ(-1, bt_open());
+		EXPECT_EQ(ENOSPC, errno);
+		/* One that closes makes room. */
+		close(fds[1]);
+		fds[1] = bt_open();
+		EXPECT_LE(0, fds[1]);
+	}
+	/* Nobody else's room is taken. */
+	IN_A_CHILD {
+		ASSERT_EQ(0, bt_become(BT_UID + 41));
+		other = bt_open();
+		EXPECT_LE(0, other);
+	}
+}
+
+/* A PRIVATE client has a table on each device that it uses: they count as clients do. */
+TEST_F(limits, tables_of_private_clients)
+{
+	int fd, i;
+
+	ASSERT_EQ(0, bt_parameter("max_clients", 4, NULL));
+	IN_A_CHILD {
+		ASSERT_EQ(0, bt_become(BT_UID + 42));
+		fd = bt_open_as(BUFFTRACK_CLIENT_PRIVATE);
+		ASSERT_LE(0, fd);
+		for (i = 0; i < 4; i++) {
+			self->device = bt_device();
+			ASSERT_EQ(0, ALLOC(fd, 1));
+		}
+		self->device = bt_device();
+		EXPECT_EQ(-ENOSPC, ALLOC(fd, 1));
+		close(fd);
+		fd = bt_open_as(BUFFTRACK_CLIENT_PRIVATE);
+		ASSERT_LE(0, fd);
+		/* They go a moment later. */
+		for (i = 0; i < 500 && ALLOC(fd, 1) == -ENOSPC; i++)
+			usleep(10000);
+		EXPECT_GT(500, i);
+	}
+}
+
+/* A user namespace whose root has ten uids, made by @uid; its first process's pid. */
+static pid_t namespace_of(uid_t uid, uid_t first, struct bt_pipe *down)
+{
+	struct bt_pipe up, go;
+	char path[64], map[64];
+	pid_t pid;
+
+	if (bt_pipe(&up) || bt_pipe(&go) || bt_pipe(down))
+		return -1;
+	pid = bt_fork();
+	if (!pid) {
+		if ((uid && bt_become(uid)) || prctl(PR_SET_DUMPABLE, 1) ||
+		    unshare(CLONE_NEWUSER))
+			_exit(1);
+		bt_send(&up, 0);
+		bt_receive(&go);
+		return 0;
+	}
+	bt_receive(&up);
+	snprintf(path, sizeof(path), "/proc/%d/uid_map", pid);
+	snprintf(map, sizeof(map), "0 %u 10", first);
+	if (bt_write(path, map))
+		return -1;
+	snprintf(path, sizeof(path), "/proc/%d/gid_map", pid);
+	if (bt_write(path, map))
+		return -1;
+	bt_send(&go, 0);
+	return pid;
+}
+
+/* How many devices can be made by as many uids of a namespace, while all of them stay */
+static int devices_of_uids(uid_t nr, unsigned int tries)
+{
+	struct bt_pipe up, down;
+	int sum = 0, error;
+	pid_t pid[10];
+	uid_t uid;
+
+	if (bt_pipe(&up) || bt_pipe(&down))
+		return -1;
+	for (uid = 0; uid < nr; uid++) {
+		pid[uid] = bt_fork();
+		if (!pid[uid]) {
+			if (setresuid(uid, uid, uid))
+				_exit(1);
+			bt_send(&up, devices(tries, &error));
+			bt_receive(&down);
+			_exit(0);
+		}
+		sum += (int)bt_receive(&up);
+	}
+	for (uid = 0; uid < nr; uid++) {
+		bt_send(&down, 0);
+		bt_reap(pid[uid]);
+	}
+	return sum;
+}
+
+/* Uids that a user has in a namespace of his own do not multiply what he may have. */
+TEST_F(limits, devices_of_a_user_namespace)
+{
+	struct bt_pipe down;
+	pid_t pid;
+	int error;
+
+	ASSERT_EQ(0, bt_parameter("max_devices", 5, NULL));
+	pid = namespace_of(BT_UID + 43, 2000000, &down);
+	if (!pid)
+		_exit(devices_of_uids(4, 3));
+	EXPECT_EQ(5, bt_reap(pid));
+	/* Their tombstones keep them: he has no room himself. */
+	IN_A_CHILD {
+		ASSERT_EQ(0, bt_become(BT_UID + 43));
+		EXPECT_EQ(0, devices(10, &error));
+		EXPECT_EQ(-ENOSPC, error);
+	}
+}
+
+/* Of those that root makes, as for containers, each counts for itself. */
+TEST_F(limits, devices_of_roots_user_namespaces)
+{
+	struct bt_pipe down;
+	pid_t pid;
+	int i;
+
+	ASSERT_EQ(0, bt_parameter("max_devices", 5, NULL));
+	for (i = 0; i < 2; i++) {
+		pid = namespace_of(0, 3000000 + 100 * i, &down);
+		if (!pid)
+			_exit(devices_of_uids(4, 3));
+		EXPECT_EQ(5, bt_reap(pid));
+	}
+}
+
+/* What such uids have of a device that is there is bounded, too. */
+TEST_F(limits, shares_of_a_user_namespace)
+{
+	struct bt_pipe down;
+	pid_t pid, one;
+	int fd, i, sum = 0;
+
+	ASSERT_EQ(0, ALLOC(self->fd, 1));
+	ASSERT_EQ(0, bt_parameter("max_devices", 3, NULL));
+	pid = namespace_of(BT_UID + 44, 4000000, &down);
+	if (!pid) {
+		for (i = 0; i < 6; i++) {
+			one = bt_fork();
+			if (!one) {
+				if (setresuid(i, i, i))
+					_exit(2);
+				fd = bt_open();
+				_exit(ALLOC(fd, 10 + i) == -ENOSPC);
+			}
+			sum += bt_reap(one);
+		}
+		_exit(sum);
+	}
+	EXPECT_EQ(3, bt_reap(pid));
 }
 
 /* A device that another brought into being costs nothing. */
@@ -535,11 +711,23 @@ TEST_F(limits, history_gives_way_to_memory)
 	free(ops);
 }
 
+static int read_stack(int fd, __u32 id)
+{
+	struct bufftrack_frame frame;
+	struct bufftrack_stack stack = {
+		.frames = (uintptr_t)&frame, .nr = 1, .frame_size = sizeof(frame),
+		.stack_id = id,
+	};
+
+	return bt_ioctl(fd, BUFFTRACK_IOC_STACK, &stack);
+}
+
 TEST_F(limits, stacks)
 {
 	__u64 frames[4] = { 0x1000, 0x2000, 0x3000, 0 };
 	struct bufftrack_info before = { 0 }, after = { 0 };
 	struct bufftrack_life life;
+	__u32 ids[8];
 	__u64 i;
 
 	ASSERT_EQ(0, bt_ioctl(self->fd, BUFFTRACK_IOC_INFO, &before));
@@ -548,15 +736,88 @@ TEST_F(limits, stacks)
 	ASSERT_EQ(0, bt_parameter("max_stacks", 4, NULL));
 	for (i = 0; i < 8; i++) {
 		frames[3] = 0x10000 + i;
-		/* The ALLOC counts; its stack may not be kept. */
 		ASSERT_EQ(0, ALLOC(self->fd, i, .stack = (uintptr_t)frames,
 				   .stack_depth = 4));
 		ASSERT_EQ(0, bt_life(self->fd, self->device, 0, i, &life));
-		EXPECT_EQ(i < 4, life.alloc.stack_id != 0)
-			TH_LOG("stack %d", (int)i);
+		ids[i] = life.alloc.stack_id;
+		EXPECT_EQ(0, read_stack(self->fd, ids[i]));
 	}
+	/* The oldest ones have given way, each counted. */
+	for (i = 0; i < 8; i++)
+		EXPECT_EQ(i < 4 ? -ENOENT : 0, read_stack(self->fd, ids[i]))
+			TH_LOG("stack %d", (int)i);
 	ASSERT_EQ(0, bt_ioctl(self->fd, BUFFTRACK_IOC_INFO, &after));
 	EXPECT_EQ(before.stacks_lost + 4, after.stacks_lost);
+	/* One that is passed again and again stays. */
+	for (i = 8; i < 40; i++) {
+		frames[3] = i & 1 ? 0x10007 : 0x10000 + i;
+		ASSERT_EQ(0, ALLOC(self->fd, i, .stack = (uintptr_t)frames,
+				   .stack_depth = 4));
+	}
+	EXPECT_EQ(0, read_stack(self->fd, ids[7]));
+	/* With no room for any, the calls go on. */
+	ASSERT_EQ(0, bt_parameter("max_stacks", 0, NULL));
+	frames[3] = 0x20000;
+	EXPECT_EQ(0, ALLOC(self->fd, 100, .stack = (uintptr_t)frames, .stack_depth = 4));
+	ASSERT_EQ(0, bt_life(self->fd, self->device, 0, 100, &life));
+	EXPECT_EQ(0U, life.alloc.stack_id);
+	/* What had one goes, and what comes does not trip over it. */
+	ASSERT_EQ(0, bt_parameter("max_stacks", 4, NULL));
+	for (i = 0; i < 40; i++)
+		EXPECT_EQ(0, FREE(self->fd, i));
+	EXPECT_EQ(0, ALLOC(self->fd, 7, .stack = (uintptr_t)frames, .stack_depth = 4));
+	ASSERT_EQ(0, bt_life(self->fd, self->device, 0, 7, &life));
+	EXPECT_EQ(0, read_stack(self->fd, life.alloc.stack_id));
+}
+
+/* As many stacks as may be, of processes that are gone: the newest is not what is lost. */
+TEST_F_TIMEOUT(limits, stacks_of_short_processes, 300)
+{
+	__u64 frames[2] = { 0x1000, 0x2000 };
+	struct bufftrack_life life;
+	__u64 i;
+
+	ASSERT_EQ(0, bt_parameter("max_stacks", 64, NULL));
+	for (i = 0; i < 64; i++) {
+		IN_A_CHILD {
+			EXPECT_EQ(0, ALLOC(self->fd, i, .stack = (uintptr_t)frames,
+					   .stack_depth = 2));
+			EXPECT_EQ(0, FREE(self->fd, i));
+		}
+	}
+	ASSERT_EQ(0, bt_life(self->fd, self->device, 0, 63, &life));
+	ASSERT_EQ(-BUFFTRACK_DOUBLE_FREE,
+		  FREE(self->fd, 63, .stack = (uintptr_t)frames, .stack_depth = 2));
+	/* It has the next number. */
+	EXPECT_EQ(0, read_stack(self->fd, life.alloc.stack_id + 1));
+	EXPECT_EQ(0, read_stack(self->fd, life.alloc.stack_id));
+	ASSERT_EQ(0, bt_life(self->fd, self->device, 0, 0, &life));
+	EXPECT_EQ(-ENOENT, read_stack(self->fd, life.alloc.stack_id));
+}
+
+/* Many more than may be, of one process: none of the newest is missing. */
+TEST_F_TIMEOUT(limits, stacks_without_end, 300)
+{
+	const unsigned int keep = 100, many = 5000;
+	__u64 frames[16] = { 0 };
+	struct bufftrack_life life;
+	unsigned int i;
+
+	ASSERT_EQ(0, bt_parameter("max_stacks", keep, NULL));
+	for (i = 0; i < many; i++) {
+		frames[15] = i;
+		ASSERT_EQ(0, ALLOC(self->fd, i, .stack = (uintptr_t)frames,
+				   .stack_depth = 16));
+	}
+	/* The one of the bad call of another test may have a place still. */
+	for (i = many - keep - 1; i < many; i++) {
+		ASSERT_EQ(0, bt_life(self->fd, self->device, 0, i, &life));
+		if (i == many - keep)
+			continue;
+		EXPECT_EQ(i < many - keep ? -ENOENT : 0,
+			  read_stack(self->fd, life.alloc.stack_id))
+			TH_LOG("stack %u", i);
+	}
 }
 
 /* How many stacks are lost of bad calls from @nr places, one every @ms. */
@@ -601,10 +862,10 @@ TEST_F(limits, stacks_of_bad_calls)
 		ASSERT_EQ(0, bt_become(BT_UID + 17));
 		fd = bt_open();
 		ASSERT_LE(0, fd);
-		/* The first tells that the limit is lower: of them one is kept now. */
-		EXPECT_EQ(1, lost_of(self, fd, 1, 2000));
-		/* What it takes the place of goes a moment later. */
-		EXPECT_EQ(0, lost_of(self, fd, 10, 200));
+		/* The limit is lower: those that are above it go, and are counted. */
+		EXPECT_LT(0, lost_of(self, fd, 1, 0));
+		/* Of those of bad calls one is kept now, and the next takes its place. */
+		EXPECT_GT(3, lost_of(self, fd, 10, 0));
 	}
 }
 

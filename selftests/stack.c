@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Return addresses that a caller passes, and what is kept of them. */
+#include <sys/mount.h>
 #include <sys/prctl.h>
+
+#include <sched.h>
 
 #include "bt.h"
 
@@ -125,7 +128,6 @@ TEST_F(stack, kept_once)
 	EXPECT_NE(id, self->life.alloc.stack_id);
 }
 
-/* In another address space the same addresses mean something else. */
 /* From one place by more tasks than the kernel looks through, each under its own name */
 TEST_F(stack, of_many_tasks)
 {
@@ -159,6 +161,7 @@ TEST_F(stack, of_many_tasks)
 	EXPECT_EQ(-ENOENT, READ(id, 1));
 }
 
+/* In another address space the same addresses mean something else. */
 TEST_F(stack, of_another_process)
 {
 	const __u64 frames[] = { 0x3101, 0x3102 };
@@ -315,6 +318,194 @@ TEST_F(stack, in_a_mapped_file)
 	EXPECT_EQ(frames[0], self->frames[0].address);
 	EXPECT_EQ(frames[0] - start + offset, self->frames[0].offset);
 	EXPECT_STREQ(path, self->frames[0].path);
+}
+
+#define PLACE		((void *)0x20000000)
+#define PLACE_SIZE	0x10000
+
+/* A file of zeros that has a page more for each time it is called */
+static int write_pages(const char *path, unsigned int pages)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
+	char page[4096] = { 0 };
+
+	if (fd < 0)
+		return -errno;
+	for (; pages; pages--)
+		if (write(fd, page, sizeof(page)) != sizeof(page))
+			return -EIO;
+	return fd;
+}
+
+/* Maps the file at PLACE, as a library is, in place of what is there. */
+static int map_there(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	void *at;
+
+	if (fd < 0)
+		return -errno;
+	at = mmap(PLACE, PLACE_SIZE, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED, fd, 0);
+	close(fd);
+	return at == PLACE ? 0 : -EIO;
+}
+
+/* A library that was unmapped, and another one in its place, at the same addresses */
+TEST_F(stack, of_a_library_in_anothers_place)
+{
+	const __u64 frames[] = { (uintptr_t)PLACE + 0x123, (uintptr_t)read_stack };
+	char one[] = "/tmp/bufftrack-XXXXXX", two[] = "/tmp/bufftrack-XXXXXX";
+	__u32 first, second;
+
+	close(mkstemp(one));
+	close(mkstemp(two));
+	close(write_pages(one, 16));
+	close(write_pages(two, 16));
+	ASSERT_EQ(0, map_there(one));
+	ASSERT_EQ(0, ALLOC(1, frames, 2));
+	ASSERT_EQ(0, map_there(two));
+	ASSERT_EQ(0, ALLOC(2, frames, 2));
+	ASSERT_EQ(0, ALLOC(3, frames, 2));
+	LIFE(1);
+	first = self->life.alloc.stack_id;
+	LIFE(2);
+	second = self->life.alloc.stack_id;
+	EXPECT_NE(first, second);
+	LIFE(3);
+	EXPECT_EQ(second, self->life.alloc.stack_id);
+	ASSERT_EQ(0, READ(first, 2));
+	EXPECT_STREQ(one, self->frames[0].path);
+	EXPECT_EQ(0x123, self->frames[0].offset);
+	ASSERT_EQ(0, READ(second, 2));
+	EXPECT_STREQ(two, self->frames[0].path);
+	EXPECT_EQ(0x123, self->frames[0].offset);
+
+	/* Written anew, in the same inode: what is mapped is another library. */
+	ASSERT_EQ(0, munmap(PLACE, PLACE_SIZE));
+	usleep(20000);
+	close(write_pages(two, 17));
+	ASSERT_EQ(0, map_there(two));
+	ASSERT_EQ(0, ALLOC(4, frames, 2));
+	LIFE(4);
+	EXPECT_NE(second, self->life.alloc.stack_id);
+
+	/* Nothing is mapped any more, then code that was made here. */
+	ASSERT_EQ(0, munmap(PLACE, PLACE_SIZE));
+	ASSERT_EQ(0, ALLOC(5, frames, 2));
+	LIFE(5);
+	second = self->life.alloc.stack_id;
+	EXPECT_NE(first, second);
+	ASSERT_EQ(0, READ(second, 2));
+	EXPECT_STREQ("", self->frames[0].path);
+	EXPECT_EQ(0, self->frames[0].offset);
+	EXPECT_EQ(frames[0], self->frames[0].address);
+	/* The first one again is as a new one: it may have been replaced meanwhile. */
+	ASSERT_EQ(0, map_there(one));
+	ASSERT_EQ(0, ALLOC(6, frames, 2));
+	LIFE(6);
+	EXPECT_NE(second, self->life.alloc.stack_id);
+	ASSERT_EQ(0, READ(self->life.alloc.stack_id, 2));
+	EXPECT_STREQ(one, self->frames[0].path);
+	munmap(PLACE, PLACE_SIZE);
+	unlink(one);
+	unlink(two);
+}
+
+/* The path that /proc/self/maps has for an address */
+static int path_in_maps(unsigned long address, char *path, size_t size)
+{
+	unsigned long start, end;
+	char line[512];
+	int rc = -ENOENT;
+	FILE *maps;
+
+	maps = fopen("/proc/self/maps", "re");
+	while (maps && rc && fgets(line, sizeof(line), maps)) {
+		if (sscanf(line, "%lx-%lx", &start, &end) != 2 || address < start ||
+		    address >= end || !strchr(line, '/'))
+			continue;
+		line[strcspn(line, "\n")] = '\0';
+		snprintf(path, size, "%s", strchr(line, '/'));
+		rc = 0;
+	}
+	if (maps)
+		fclose(maps);
+	return rc;
+}
+
+/* On an overlay that is not the root, the path is that in the overlay, not the layer's. */
+TEST_F(stack, in_a_file_of_an_overlay)
+{
+	const __u64 frames[] = { (uintptr_t)PLACE + 0x10 };
+	char top[] = "/tmp/bufftrack-XXXXXX", path[BUFFTRACK_PATH_LEN];
+
+	ASSERT_TRUE(!!mkdtemp(top));
+	IN_A_CHILD {
+		ASSERT_EQ(0, unshare(CLONE_NEWNS));
+		ASSERT_EQ(0, mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL));
+		ASSERT_EQ(0, mount("tmpfs", top, "tmpfs", 0, NULL));
+		ASSERT_EQ(0, chdir(top));
+		ASSERT_EQ(0, mkdir("lower", 0755));
+		ASSERT_EQ(0, mkdir("upper", 0755));
+		ASSERT_EQ(0, mkdir("work", 0755));
+		ASSERT_EQ(0, mkdir("merged", 0755));
+		close(write_pages("lower/library.so", 16));
+		if (mount("overlay", "merged", "overlay", 0,
+			  "lowerdir=lower,upperdir=upper,workdir=work")) {
+			ASSERT_EQ(ENODEV, errno);
+			SKIP(_exit(0), "this kernel has no overlayfs");
+		}
+		ASSERT_EQ(0, map_there("merged/library.so"));
+		ASSERT_EQ(0, path_in_maps(frames[0], path, sizeof(path)));
+		ASSERT_TRUE(!!strstr(path, "/merged/library.so"));
+		ASSERT_EQ(0, ALLOC(1, frames, 1));
+		LIFE(1);
+		ASSERT_EQ(0, READ(self->life.alloc.stack_id, 1));
+		EXPECT_STREQ(path, self->frames[0].path);
+		EXPECT_EQ(0x10, self->frames[0].offset);
+	}
+	rmdir(top);
+}
+
+/* The objects of a slab cache that are in use, or -1 */
+static long in_slab(const char *name)
+{
+	char line[512], cache[64];
+	long used = -1, n;
+	FILE *slabs;
+
+	slabs = fopen("/proc/slabinfo", "re");
+	while (slabs && used < 0 && fgets(line, sizeof(line), slabs))
+		if (sscanf(line, "%63s %ld", cache, &n) == 2 && !strcmp(cache, name))
+			used = n;
+	if (slabs)
+		fclose(slabs);
+	return used;
+}
+
+/* What is kept of a process that is gone does not keep its address space. */
+TEST_F_TIMEOUT(stack, pins_no_address_space, 300)
+{
+	const unsigned int many = 64;
+	const __u64 frames[] = { (uintptr_t)read_stack };
+	unsigned int i, round;
+	long used[2];
+
+	if (in_slab("mm_struct") < 0)
+		SKIP(return, "no /proc/slabinfo with mm_struct");
+	ASSERT_EQ(0, ALLOC(1, NULL, 0));
+	ASSERT_EQ(0, FREE(1, NULL, 0));
+	for (round = 0; round < 2; round++) {
+		for (i = 0; i < many; i++) {
+			IN_A_CHILD {
+				EXPECT_EQ(-BUFFTRACK_DOUBLE_FREE,
+					  FREE(1, round ? frames : NULL, round));
+			}
+		}
+		used[round] = in_slab("mm_struct");
+	}
+	/* Some may be in use by chance: of those that were kept there were 64. */
+	EXPECT_GT(used[0] + 40, used[1]);
 }
 
 /* The process is gone; the stack is not. */

@@ -574,4 +574,193 @@ TEST_F(visibility, of_stacks)
 	}
 }
 
+/* What STACK tells a reader of alice's: the sum of the addresses, and of the offsets. */
+struct told {
+	int rc;
+	bool addresses;
+	bool files;
+};
+
+static struct told told_of(__u32 id)
+{
+	struct bufftrack_frame frames[2];
+	struct bufftrack_stack stack = {
+		.frames = (uintptr_t)frames, .nr = 2, .frame_size = sizeof(frames[0]),
+		.stack_id = id,
+	};
+	int fd = bt_open();
+	struct told told = {
+		.rc = fd < 0 ? -errno : bt_ioctl(fd, BUFFTRACK_IOC_STACK, &stack),
+	};
+
+	close(fd);
+	if (!told.rc) {
+		told.addresses = frames[0].address && frames[1].address;
+		told.files = frames[0].path[0] && frames[0].offset;
+		/* Never a part of them */
+		if (!told.addresses && (frames[0].address || frames[1].address))
+			told.rc = -EIO;
+	}
+	return told;
+}
+
+/* A process that reports a stack, when it has become what @become makes of it */
+static pid_t reporter(__u64 device, int (*become)(void), struct bt_pipe *down, __u32 *id)
+{
+	const __u64 frames[] = { (uintptr_t)told_of + 4, 0x7000 };
+	struct bufftrack_op op = {
+		.device = device, .buffer = 60, .size = SIZE,
+		.stack = (uintptr_t)frames, .stack_depth = ARRAY_SIZE(frames),
+	};
+	struct bufftrack_life life = { 0 };
+	struct bt_pipe up;
+	pid_t pid;
+	int fd;
+
+	if (bt_pipe(&up) || bt_pipe(down))
+		return -1;
+	pid = bt_fork();
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		fd = become() ? -1 : bt_open();
+		/* 0 where it fails: somebody waits for it. */
+		if (fd < 0 || bt_alloc(fd, &op) || bt_life(fd, device, 0, 60, &life))
+			life.alloc.stack_id = 0;
+		bt_send(&up, life.alloc.stack_id);
+		/* It may look at itself, whatever it has become. */
+		bt_send(&up, told_of(life.alloc.stack_id).addresses);
+		bt_receive(down);
+		_exit(0);
+	}
+	*id = bt_receive(&up);
+	return bt_receive(&up) ? pid : -1;
+}
+
+static int alice_plain(void)
+{
+	return bt_become(ALICE) ?: prctl(PR_SET_DUMPABLE, 1);
+}
+
+static int alice_hidden(void)
+{
+	return bt_become(ALICE) ?: prctl(PR_SET_DUMPABLE, 0);
+}
+
+/* As a program with file capabilities has them, but looked into all the same */
+static int alice_capable(void)
+{
+	return become_with(ALICE, CAP_NET_ADMIN) ?: prctl(PR_SET_DUMPABLE, 1);
+}
+
+static int root_plain(void)
+{
+	return 0;
+}
+
+/* Root without capabilities, as in a container that has no user namespace */
+static int root_of_a_container(void)
+{
+	struct __user_cap_header_struct header = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct data[2] = { 0 };
+
+	return syscall(SYS_capset, &header, data) ? -errno : 0;
+}
+
+/* Where things lie in a process is told to those who may trace it. */
+TEST_F(visibility, of_addresses)
+{
+	struct {
+		const char *what;
+		int (*whose)(void);
+		int (*reader)(void);
+		int rc;
+		bool addresses;
+	} cases[] = {
+		{ "one's own", alice_plain, alice_plain, 0, true },
+		{ "not dumpable", alice_hidden, alice_plain, 0, false },
+		{ "not dumpable, to root", alice_hidden, root_plain, 0, true },
+		{ "of capabilities", alice_capable, alice_plain, 0, false },
+		{ "of the same capabilities", alice_capable, alice_capable, 0, true },
+		{ "root's", root_plain, root_of_a_container, 0, false },
+		{ "root's, to alice", root_plain, alice_plain, -ENOENT, false },
+		{ "a container's root's", root_of_a_container, root_of_a_container, 0, true },
+	};
+	struct bt_pipe down;
+	struct told told;
+	unsigned int i;
+	pid_t pid;
+	__u32 id = 0;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		pid = reporter(self->device, cases[i].whose, &down, &id);
+		ASSERT_NE(0U, id)
+			TH_LOG("%s", cases[i].what);
+		ASSERT_LT(0, pid)
+			TH_LOG("%s", cases[i].what);
+		IN_A_CHILD {
+			ASSERT_EQ(0, cases[i].reader());
+			told = told_of(id);
+			EXPECT_EQ(cases[i].rc, told.rc)
+				TH_LOG("%s", cases[i].what);
+			EXPECT_EQ(cases[i].addresses, told.addresses)
+				TH_LOG("%s", cases[i].what);
+			EXPECT_EQ(!cases[i].rc, told.files)
+				TH_LOG("%s", cases[i].what);
+		}
+		bt_send(&down, 0);
+		EXPECT_EQ(0, bt_reap(pid));
+		/* It is gone: nobody may look into it any more, but who sees all. */
+		IN_A_CHILD {
+			ASSERT_EQ(0, cases[i].reader());
+			told = told_of(id);
+			EXPECT_EQ(cases[i].rc, told.rc);
+			EXPECT_EQ(cases[i].reader == root_plain, told.addresses)
+				TH_LOG("%s, gone", cases[i].what);
+		}
+		EXPECT_TRUE(told_of(id).addresses);
+	}
+}
+
+/* Nor what a process was before an exec, to those who may look into what it is now */
+TEST_F(visibility, of_addresses_before_an_exec)
+{
+	const __u64 frames[] = { (uintptr_t)told_of + 4, 0x7000 };
+	struct bufftrack_op op = {
+		.device = self->device, .buffer = 61, .size = SIZE,
+		.stack = (uintptr_t)frames, .stack_depth = ARRAY_SIZE(frames),
+	};
+	struct bt_pipe up;
+	struct told told;
+	pid_t pid;
+	__u32 id = 0;
+	int fd;
+
+	ASSERT_EQ(0, bt_pipe(&up));
+	pid = bt_fork();
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		fd = bt_become(ALICE) ? -1 : bt_open();
+		if (fd < 0 || bt_alloc(fd, &op) ||
+		    bt_life(fd, self->device, 0, 61, &self->life))
+			self->life.alloc.stack_id = 0;
+		bt_send(&up, self->life.alloc.stack_id);
+		execl("/bin/sleep", "sleep", "1000", NULL);
+		_exit(2);
+	}
+	id = bt_receive(&up);
+	ASSERT_NE(0U, id);
+	usleep(300000);
+	IN_A_CHILD {
+		ASSERT_EQ(0, alice_plain());
+		told = told_of(id);
+		EXPECT_EQ(0, told.rc);
+		EXPECT_TRUE(told.files);
+		EXPECT_FALSE(told.addresses);
+	}
+	ASSERT_EQ(0, kill(pid, SIGKILL));
+	bt_reap(pid);
+}
+
 TEST_HARNESS_MAIN

@@ -49,6 +49,11 @@ static struct bt_stack *get(struct kunit *test, struct bt_client *client, const 
 	return user ? bufftrack_stack_get(client->user, user, depth) : NULL;
 }
 
+static u32 id_of(const struct bt_stack *stack)
+{
+	return IS_ERR_OR_NULL(stack) ? 0 : bufftrack_stack_id(stack->serial);
+}
+
 /* Whether STACK would find it. */
 static bool known(u32 id)
 {
@@ -71,7 +76,7 @@ static void one_is_kept_once(struct kunit *test)
 
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, one);
 	KUNIT_EXPECT_PTR_EQ(test, one, again);
-	id = bufftrack_stack_id(one);
+	id = id_of(one);
 	KUNIT_EXPECT_NE(test, id, 0U);
 	KUNIT_EXPECT_TRUE(test, known(id));
 	bufftrack_stack_put(one);
@@ -81,9 +86,9 @@ static void one_is_kept_once(struct kunit *test)
 	/* Its id is not given to the next one. */
 	one = get(test, t->client, here, DEPTH);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, one);
-	KUNIT_EXPECT_NE(test, bufftrack_stack_id(one), id);
+	KUNIT_EXPECT_NE(test, id_of(one), id);
 	bufftrack_stack_put(one);
-	KUNIT_EXPECT_EQ(test, bufftrack_stack_id(NULL), 0U);
+	KUNIT_EXPECT_EQ(test, bufftrack_stack_id(0), 0U);
 	KUNIT_EXPECT_FALSE(test, known(0));
 }
 
@@ -101,8 +106,8 @@ static void others_are_apart(struct kunit *test)
 		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, stacks[i]);
 		for (j = 0; j < i; j++) {
 			KUNIT_EXPECT_PTR_NE(test, stacks[i], stacks[j]);
-			KUNIT_EXPECT_NE(test, bufftrack_stack_id(stacks[i]),
-					bufftrack_stack_id(stacks[j]));
+			KUNIT_EXPECT_NE(test, id_of(stacks[i]),
+					id_of(stacks[j]));
 		}
 	}
 	for (i = 0; i < ARRAY_SIZE(stacks); i++)
@@ -141,8 +146,8 @@ static void address_spaces_are_apart(struct kunit *test)
 	ours = get(test, t->client, here, DEPTH);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, ours);
 	KUNIT_EXPECT_PTR_NE(test, ours, e.stack);
-	id = bufftrack_stack_id(e.stack);
-	KUNIT_EXPECT_NE(test, bufftrack_stack_id(ours), id);
+	id = id_of(e.stack);
+	KUNIT_EXPECT_NE(test, id_of(ours), id);
 	bufftrack_stack_put(ours);
 	KUNIT_EXPECT_TRUE(test, known(id));
 	bufftrack_stack_put(e.stack);
@@ -186,7 +191,7 @@ static void actors_are_shared(struct kunit *test)
 	KUNIT_EXPECT_PTR_EQ(test, one, again);
 	KUNIT_EXPECT_EQ(test, refcount_read(&one->refs), 2);
 	KUNIT_EXPECT_PTR_EQ(test, one->pid, base->pid);
-	KUNIT_EXPECT_NULL(test, base->stack);
+	KUNIT_EXPECT_EQ(test, base->stack, 0ULL);
 	id = bufftrack_stack_id(one->stack);
 
 	renamed = *base;
@@ -194,7 +199,7 @@ static void actors_are_shared(struct kunit *test)
 	other = bufftrack_actor_at(&renamed, get(test, t->client, here, DEPTH));
 	KUNIT_ASSERT_NOT_NULL(test, other);
 	KUNIT_EXPECT_PTR_NE(test, one, other);
-	KUNIT_EXPECT_PTR_EQ(test, one->stack, other->stack);
+	KUNIT_EXPECT_EQ(test, one->stack, other->stack);
 	KUNIT_EXPECT_STREQ(test, other->comm, "renamed");
 
 	bufftrack_actor_put(one);
@@ -229,7 +234,7 @@ static void actors_of_many(struct kunit *test)
 	again = bufftrack_actor_at(base, get(test, t->client, here, DEPTH));
 	KUNIT_ASSERT_NOT_NULL(test, again);
 	KUNIT_EXPECT_PTR_NE(test, again, actors[0]);
-	KUNIT_EXPECT_PTR_EQ(test, again->stack, actors[0]->stack);
+	KUNIT_EXPECT_EQ(test, again->stack, actors[0]->stack);
 	bufftrack_actor_put(again);
 	for (i = 0; i < ARRAY_SIZE(actors); i++)
 		bufftrack_actor_put(actors[i]);
@@ -247,7 +252,7 @@ static u32 call_at(struct kunit *test, u32 kind, const u64 *addresses)
 	};
 	struct bt_stack *stack = get(test, t->client, addresses, DEPTH);
 	struct bt_caller caller, with;
-	u32 id = bufftrack_stack_id(stack);
+	u32 id = id_of(stack);
 
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, stack);
 	KUNIT_ASSERT_EQ(test, bufftrack_caller_init(&caller, t->client), 0);
@@ -306,19 +311,61 @@ static void no_more_than_the_limit(struct kunit *test)
 	one = get(test, t->client, here, DEPTH);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, one);
 	KUNIT_EXPECT_EQ(test, atomic_read(&user->stacks), kept + 1);
-	two = get(test, t->client, there, DEPTH);
-	KUNIT_EXPECT_NULL(test, two);
-	KUNIT_EXPECT_EQ(test, atomic_read(&user->stacks), kept + 1);
 	/* What is kept takes no more room. */
 	two = get(test, t->client, here, DEPTH);
 	KUNIT_EXPECT_PTR_EQ(test, one, two);
+	KUNIT_EXPECT_EQ(test, atomic_read(&user->stacks), kept + 1);
 	bufftrack_stack_put(two);
 	bufftrack_stack_put(one);
 	bufftrack_test_settle();
 	KUNIT_EXPECT_EQ(test, atomic_read(&user->stacks), kept);
-	two = get(test, t->client, there, DEPTH);
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, two);
-	bufftrack_stack_put(two);
+}
+
+/* With no room left the oldest gives way, whoever has it still. */
+static void the_oldest_gives_way(struct kunit *test)
+{
+	struct bt_test *t = test->priv;
+	struct bt_user *user = t->client->user;
+	s64 lost = atomic64_read(&bufftrack_stacks_lost);
+	struct bt_actor *base = bufftrack_actor_new();
+	struct bt_actor *old, *late, *again;
+	struct bt_stack *stack;
+
+	KUNIT_ASSERT_NOT_NULL(test, base);
+	bufftrack_test_settle();
+	/* Those that others have kept before would be older. */
+	bufftrack_stacks_forget();
+	KUNIT_ASSERT_EQ(test, atomic_read(&user->stacks), 0);
+	bufftrack_test_set(test, &bufftrack_max_stacks, 1);
+	stack = get(test, t->client, here, DEPTH);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, stack);
+	old = bufftrack_actor_at(base, stack);
+	KUNIT_ASSERT_NOT_NULL(test, old);
+	KUNIT_EXPECT_TRUE(test, known(bufftrack_stack_id(old->stack)));
+
+	stack = get(test, t->client, there, DEPTH);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, stack);
+	KUNIT_EXPECT_FALSE(test, known(bufftrack_stack_id(old->stack)));
+	KUNIT_EXPECT_TRUE(test, known(id_of(stack)));
+	KUNIT_EXPECT_EQ(test, atomic_read(&user->stacks), 1);
+	KUNIT_EXPECT_EQ(test, atomic64_read(&bufftrack_stacks_lost), lost + 1);
+	/* A call that has it in hand when it goes has an actor all the same. */
+	bufftrack_stack_put(get(test, t->client, here, DEPTH));
+	late = bufftrack_actor_at(base, stack);
+	KUNIT_ASSERT_NOT_NULL(test, late);
+	KUNIT_EXPECT_FALSE(test, known(bufftrack_stack_id(late->stack)));
+
+	/* The first one's addresses again: another stack, and another actor. */
+	again = bufftrack_actor_at(base, get(test, t->client, here, DEPTH));
+	KUNIT_ASSERT_NOT_NULL(test, again);
+	KUNIT_EXPECT_PTR_NE(test, again, old);
+	KUNIT_EXPECT_NE(test, again->stack, old->stack);
+	bufftrack_actor_put(old);
+	bufftrack_actor_put(late);
+	KUNIT_EXPECT_TRUE(test, known(bufftrack_stack_id(again->stack)));
+	bufftrack_actor_put(again);
+	KUNIT_EXPECT_EQ(test, atomic_read(&user->stacks), 0);
+	bufftrack_actor_put(base);
 }
 
 /* Makes a stack the latest offending one; its id. */
@@ -326,10 +373,10 @@ static u32 offend(struct kunit *test, u64 address)
 {
 	struct bt_test *t = test->priv;
 	struct bt_stack *stack = get(test, t->client, &address, 1);
-	u32 id = bufftrack_stack_id(stack);
+	u32 id = id_of(stack);
 
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, stack);
-	bufftrack_stack_offending(stack);
+	bufftrack_stack_offending(stack->serial);
 	bufftrack_stack_put(stack);
 	return id;
 }
@@ -356,6 +403,7 @@ struct racer {
 	struct bt_client *client;
 	struct mm_struct *mm;
 	const u64 __user *user;
+	bool one_place;
 	int failed;
 	struct completion done;
 };
@@ -371,7 +419,10 @@ static int race(void *data)
 	kthread_use_mm(racer->mm);
 	for (i = 0; base && i < 1000; i++) {
 		stack = bufftrack_stack_get(racer->client->user, racer->user, DEPTH);
-		if (IS_ERR_OR_NULL(stack) || bufftrack_stack_id(stack) == 0) {
+		/* Of three that are to have one place one may find it taken. */
+		if (racer->one_place && !stack)
+			continue;
+		if (IS_ERR_OR_NULL(stack) || id_of(stack) == 0) {
 			racer->failed++;
 			break;
 		}
@@ -389,7 +440,7 @@ static int race(void *data)
 	kthread_complete_and_exit(&racer->done, 0);
 }
 
-static void got_and_put_at_once(struct kunit *test)
+static void race_all(struct kunit *test, bool one_place)
 {
 	struct bt_test *t = test->priv;
 	struct bt_user *user = t->client->user;
@@ -405,6 +456,7 @@ static void got_and_put_at_once(struct kunit *test)
 		racers[i].client = t->client;
 		racers[i].mm = current->mm;
 		racers[i].user = addresses;
+		racers[i].one_place = one_place;
 		init_completion(&racers[i].done);
 		thread = kthread_run(race, &racers[i], "bufftrack-race%d", i);
 		if (IS_ERR(thread))
@@ -416,7 +468,19 @@ static void got_and_put_at_once(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, racers[i].failed, 0);
 	}
 	bufftrack_test_settle();
-	KUNIT_EXPECT_EQ(test, atomic_read(&user->stacks), kept);
+	KUNIT_EXPECT_LE(test, atomic_read(&user->stacks), kept);
+}
+
+static void got_and_put_at_once(struct kunit *test)
+{
+	race_all(test, false);
+}
+
+/* Each of them is evicted by the next. */
+static void evicted_at_once(struct kunit *test)
+{
+	bufftrack_test_set(test, &bufftrack_max_stacks, 1);
+	race_all(test, true);
 }
 
 /* ---- mapped files --------------------------------------------------------- */
@@ -659,7 +723,7 @@ static struct bufftrack_frame *frames_of(struct kunit *test, const u64 *addresse
 	struct bufftrack_stack arg = {
 		.nr = depth,
 		.frame_size = sizeof(struct bufftrack_frame),
-		.stack_id = bufftrack_stack_id(stack),
+		.stack_id = id_of(stack),
 	};
 	const size_t len = depth * sizeof(struct bufftrack_frame);
 	struct bufftrack_frame *frames = kunit_kzalloc(test, len, GFP_KERNEL);
@@ -762,8 +826,10 @@ static struct kunit_case stack_cases[] = {
 	KUNIT_CASE(kept_by_two_lives),
 	KUNIT_CASE(gone_with_the_tombstone),
 	KUNIT_CASE(no_more_than_the_limit),
+	KUNIT_CASE(the_oldest_gives_way),
 	KUNIT_CASE(the_latest_offending_ones),
 	KUNIT_CASE(got_and_put_at_once),
+	KUNIT_CASE(evicted_at_once),
 	KUNIT_CASE_PARAM(a_build_id, image_gen_params),
 	KUNIT_CASE(frames_of_two_files),
 	KUNIT_CASE(a_long_path),
