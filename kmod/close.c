@@ -244,6 +244,21 @@ static u64 table_reset(struct bt_table *table, struct bt_caller *caller,
 	return lives;
 }
 
+/* As table_reset(), of a user's PRIVATE clients. */
+static u64 privates_reset(struct bt_share *parent, struct bt_caller *caller,
+			  const struct bt_reset *reset)
+{
+	struct bt_share *share;
+	u64 lives = 0, id = 0;
+
+	while ((share = bufftrack_private_next(parent, id))) {
+		id = share->private_client;
+		lives += table_reset(share->table, caller, reset);
+		bufftrack_share_put(share);
+	}
+	return lives;
+}
+
 /**
  * bufftrack_reset() - carry out RESET of a device, whose right ioctl.c has checked
  * @caller: who asked for it
@@ -265,8 +280,7 @@ int bufftrack_reset(struct bt_caller *caller, struct bufftrack_reset *arg)
 		return -ENODEV;
 	arg->lives = table_reset(&device->table, caller, &reset);
 	while ((share = bufftrack_share_next(device, share)))
-		if (share->private_client)
-			arg->lives += table_reset(share->table, caller, &reset);
+		arg->lives += privates_reset(share, caller, &reset);
 	bufftrack_event_reset(caller, arg->device, arg->lives);
 	bufftrack_device_put(device);
 	return 0;

@@ -7,19 +7,32 @@
 
 atomic64_t bufftrack_failed = ATOMIC64_INIT(0);
 
+DEFINE_PER_CPU(u64, bufftrack_evictions);
+
 /* What users who are gone had counted. Under bt_users_lock, as their list. */
 static struct bufftrack_stat bt_retired;
 
 /* bufftrack_stats_init - 0 or -ENOMEM; charged to the caller; may sleep */
 int bufftrack_stats_init(struct bt_stats *stats)
 {
-	stats->hot = alloc_percpu_gfp(struct bt_hot, BT_GFP | __GFP_ZERO);
+	stats->hot = alloc_percpu_gfp(struct bt_hot, BT_GFP_PERCPU | __GFP_ZERO);
 	return stats->hot ? 0 : -ENOMEM;
 }
 
 void bufftrack_stats_destroy(struct bt_stats *stats)
 {
 	free_percpu(stats->hot);
+}
+
+/* bufftrack_evicted - how many tombstones were evicted, of all users */
+u64 bufftrack_evicted(void)
+{
+	u64 sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum += READ_ONCE(per_cpu(bufftrack_evictions, cpu));
+	return sum;
 }
 
 /* bufftrack_stat_sum - add up two answers */

@@ -46,7 +46,9 @@ struct bt_stats {
 #define bt_stats_add(stats, what, nr) this_cpu_add((stats)->hot->n[what], (nr))
 
 extern atomic64_t bufftrack_failed; /* ALLOCs refused for want of room */
+DECLARE_PER_CPU(u64, bufftrack_evictions);
 
+u64 bufftrack_evicted(void);
 int bufftrack_stats_init(struct bt_stats *stats);
 void bufftrack_stats_destroy(struct bt_stats *stats);
 void bufftrack_stats_read(const struct bt_stats *stats, struct bufftrack_stat *to);

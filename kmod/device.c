@@ -2,8 +2,9 @@
 /*
  * Devices: what there is, and when it goes.
  */
-#include <linux/jhash.h>
+#include <linux/random.h>
 #include <linux/rhashtable.h>
+#include <linux/siphash.h>
 #include <linux/slab.h>
 
 #include "device.h"
@@ -37,10 +38,11 @@ static atomic_long_t bt_last_serial = ATOMIC_LONG_INIT(0);
 #define BT_LOST_BITS 65536
 #define BT_LOST_HASHES 4
 static DECLARE_BITMAP(bt_lost, BT_LOST_BITS);
+static siphash_key_t bt_lost_secret; /* whose devices they are may choose their ids */
 
 static unsigned int lost_bit(u64 id, unsigned int n)
 {
-	return jhash_2words(lower_32_bits(id), upper_32_bits(id), n) % BT_LOST_BITS;
+	return siphash_2u64(id, n, &bt_lost_secret) % BT_LOST_BITS;
 }
 
 /* bufftrack_device_lost - history of this device was lost, before it went */
@@ -227,6 +229,7 @@ struct bt_device *bufftrack_device_open(u64 id, struct bt_user *user, bool creat
 
 int __init bufftrack_devices_init(void)
 {
+	get_random_bytes(&bt_lost_secret, sizeof(bt_lost_secret));
 	return rhashtable_init(&bt_devices, &bt_device_params);
 }
 

@@ -26,6 +26,8 @@ static void count_gone(const struct bt_record *rec, bool lost)
 	/* The device's own table; of a PRIVATE one nobody asks once it is gone. */
 	if (lost && atomic64_inc_return(&share->table->evicted) == 1 && !share->parent)
 		bufftrack_device_set_lost(share->device->id);
+	if (lost)
+		this_cpu_inc(bufftrack_evictions);
 	bufftrack_count(lost ? BT_EVICTED : BT_FORGOTTEN, rec->space->stats, share->user, NULL);
 }
 
@@ -92,19 +94,15 @@ void bufftrack_history_forget(struct bt_share *share)
 		cond_resched();
 }
 
+static void forget_share(struct bt_share *share, void *arg)
+{
+	bufftrack_history_forget(share);
+}
+
 /* bufftrack_history_forget_all - at the end, when no client is left to hold a share */
 void bufftrack_history_forget_all(void)
 {
-	struct bt_device *device;
-	unsigned long serial = 0;
-	struct bt_share *share;
-
-	while ((device = bufftrack_device_next(&serial))) {
-		share = NULL;
-		while ((share = bufftrack_share_next(device, share)))
-			bufftrack_history_forget(share);
-		bufftrack_device_put(device);
-	}
+	bufftrack_shares_each(forget_share, NULL);
 }
 
 /* bufftrack_history_shrink - down to the limit; may sleep */

@@ -184,18 +184,25 @@ static int list_table(struct list_ctx *ctx, struct bt_table *table, struct bt_po
 }
 
 /*
- * The PRIVATE share after @prev, NULL to begin, of a client with at least this id: they
- * are in the order of the ids. As bufftrack_share_next().
+ * The share of the first PRIVATE client after @after whose user the caller may see, with a
+ * reference, or NULL: in the order of the ids, of whichever user they are.
  */
 static struct bt_share *next_private(const struct list_ctx *ctx, struct bt_device *device,
-				     struct bt_share *prev, u64 id)
+				     u64 after)
 {
-	struct bt_share *share = prev;
+	struct bt_share *parent = NULL, *best = NULL, *share;
 
-	while ((share = bufftrack_share_next(device, share)))
-		if (share->parent && share->private_client >= id && may_see(ctx, share->user->uid))
-			break;
-	return share;
+	while ((parent = bufftrack_share_next(device, parent))) {
+		if (!may_see(ctx, parent->user->uid))
+			continue;
+		share = bufftrack_private_next(parent, after);
+		if (share && best && share->private_client > best->private_client)
+			swap(share, best);
+		if (share && best)
+			bufftrack_share_put(best);
+		best = share ?: best;
+	}
+	return best;
 }
 
 /* Fill the chunk from one device; as list_table(). */
@@ -210,9 +217,9 @@ static int list_device(struct list_ctx *ctx, struct bt_device *device, u64 *tabl
 		if (more)
 			return more;
 		*pos = (struct bt_pos){};
-		share = next_private(ctx, device, NULL, 0);
+		share = next_private(ctx, device, 0);
 	} else {
-		share = next_private(ctx, device, NULL, *table);
+		share = next_private(ctx, device, *table - 1);
 		/* It has closed since: its successor begins at the beginning. */
 		if (share && share->private_client != *table)
 			*pos = (struct bt_pos){};
@@ -221,12 +228,11 @@ static int list_device(struct list_ctx *ctx, struct bt_device *device, u64 *tabl
 	while (share) {
 		*table = share->private_client;
 		more = list_table(ctx, share->table, pos, room);
-		if (more) {
-			bufftrack_share_put(share);
+		bufftrack_share_put(share);
+		if (more)
 			return more;
-		}
 		*pos = (struct bt_pos){};
-		share = next_private(ctx, device, share, 0);
+		share = next_private(ctx, device, *table);
 	}
 	return 0;
 }

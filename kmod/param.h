@@ -20,6 +20,9 @@
 /* For allocations on a caller's behalf: charged, and fail before an OOM kill. */
 #define BT_GFP (GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
 
+/* The same per cpu, where RETRY_MAYFAIL is not passed on to the pages of a new chunk. */
+#define BT_GFP_PERCPU (GFP_KERNEL_ACCOUNT | __GFP_NORETRY | __GFP_NOWARN)
+
 /* The same, under a spinlock. */
 #define BT_GFP_LOCKED (GFP_NOWAIT | __GFP_ACCOUNT | __GFP_NOWARN)
 

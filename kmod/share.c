@@ -37,6 +37,7 @@ static void share_free(struct bt_share *share)
 {
 	share_uncharge(share->user, share->parent);
 	bufftrack_spaces_destroy(&share->spaces);
+	xa_destroy(&share->privates);
 	bufftrack_stats_destroy(&share->own_stats);
 	if (share->parent) {
 		bufftrack_table_destroy(share->table);
@@ -71,15 +72,12 @@ static void device_recharge(struct bt_device *device, const struct bt_share *gon
 {
 	struct bt_share *share;
 
-	if (gone->parent || gone->user != device->payer)
+	if (gone->user != device->payer)
 		return;
-	/* He may have another one already. The public ones come first. */
-	list_for_each_entry(share, &device->shares, node) {
-		if (share->parent)
-			break;
+	/* He may have another one already. */
+	list_for_each_entry(share, &device->shares, node)
 		if (share->user == gone->user)
 			return;
-	}
 	share = list_first_entry_or_null(&device->shares, struct bt_share, node);
 	if (share)
 		device_charge(device, share->user);
@@ -89,10 +87,14 @@ static void share_free_work(struct work_struct *work)
 {
 	struct bt_share *share = container_of(work, struct bt_share, free_work);
 
-	mutex_lock(&share->device->lock);
-	list_del_rcu(&share->node);
-	device_recharge(share->device, share);
-	mutex_unlock(&share->device->lock);
+	if (share->parent) {
+		xa_erase(&share->parent->privates, share->private_client);
+	} else {
+		mutex_lock(&share->device->lock);
+		list_del_rcu(&share->node);
+		device_recharge(share->device, share);
+		mutex_unlock(&share->device->lock);
+	}
 	share_free(share);
 }
 
@@ -104,7 +106,7 @@ void bufftrack_share_put(struct bt_share *share)
 }
 
 /**
- * bufftrack_share_next() - walk over a device's shares
+ * bufftrack_share_next() - walk over a device's public shares
  * @device: a device that the caller holds a reference to
  * @prev: the share before, whose reference is dropped; NULL to begin
  *
@@ -135,14 +137,55 @@ struct bt_share *bufftrack_share_next(struct bt_device *device, struct bt_share 
 }
 
 /**
+ * bufftrack_private_next() - walk over the PRIVATE clients' shares of a public one
+ * @parent: the public one, to which the caller has a reference
+ * @after: the id of the client before; 0 to begin
+ *
+ * Return: a reference to the first one of a later client, or NULL where there is none.
+ */
+struct bt_share *bufftrack_private_next(struct bt_share *parent, u64 after)
+{
+	struct bt_share *share = NULL;
+	unsigned long id = after;
+
+	/* xa_insert() publishes it complete; one whose last reference has gone is passed over. */
+	rcu_read_lock();
+	while (id < ULONG_MAX) {
+		id++;
+		share = xa_find(&parent->privates, &id, ULONG_MAX, XA_PRESENT);
+		if (!share || refcount_inc_not_zero(&share->refs))
+			break;
+		share = NULL;
+	}
+	rcu_read_unlock();
+	return share;
+}
+
+/* A public share, to which the caller has a reference, and those of its PRIVATE clients */
+static void family_each(struct bt_share *parent, void (*fn)(struct bt_share *share, void *arg),
+			void *arg)
+{
+	struct bt_share *share;
+	u64 id = 0;
+
+	fn(parent, arg);
+	while ((share = bufftrack_private_next(parent, id))) {
+		id = share->private_client;
+		fn(share, arg);
+		bufftrack_share_put(share);
+		cond_resched();
+	}
+}
+
+/**
  * bufftrack_shares_each() - call a function for every share of every device
- * @fn: the function; must not sleep
+ * @fn: the function
  * @arg: handed to @fn
  *
  * For the shrinker: takes no lock and drops no device, since the allocation
- * that it serves may be under any of the mutexes. Sleeps between devices, which it
- * finds anew by serial: it needs no reference to them, for RCU keeps the list of one
- * that is going. A share of which it has a reference has one of its device.
+ * that it serves may be under any of the mutexes. Sleeps between shares, of which it has
+ * a reference then, and which have one of their device. It finds the next device by its
+ * serial: it needs no reference to them, for RCU keeps the list of one that is going.
  */
 void bufftrack_shares_each(void (*fn)(struct bt_share *share, void *arg), void *arg)
 {
@@ -157,7 +200,11 @@ void bufftrack_shares_each(void (*fn)(struct bt_share *share, void *arg), void *
 			list_for_each_entry_rcu(share, &device->shares, node) {
 				if (!refcount_inc_not_zero(&share->refs))
 					continue;
-				fn(share, arg);
+				/* Our reference keeps it in the list. */
+				rcu_read_unlock();
+				family_each(share, fn, arg);
+				cond_resched();
+				rcu_read_lock();
 				bufftrack_share_put(share);
 			}
 		rcu_read_unlock();
@@ -198,6 +245,7 @@ static struct bt_share *share_new(struct bt_user *user, struct bt_device *device
 	refcount_inc(&user->refs);
 	share->user = user;
 	bufftrack_spaces_init(&share->spaces, share, parent ? &parent->spaces : NULL);
+	xa_init_flags(&share->privates, XA_FLAGS_ACCOUNT);
 	INIT_WORK(&share->free_work, share_free_work);
 	for (i = 0; i < BT_SHARDS; i++) {
 		share->tombs[i].tail = &share->tombs[i].list.first;
@@ -211,23 +259,14 @@ uncharge:
 	return ERR_PTR(err);
 }
 
-/* With device->lock held. The public ones come first, then by their PRIVATE clients' ids. */
+/* A public one, with device->lock held. */
 static void share_insert(struct bt_device *device, struct bt_share *share)
 {
-	struct list_head *place = &device->shares;
-	struct bt_share *before;
-
 	/* Who brought the device into being may not have come yet, or have left again. */
 	if (list_empty(&device->shares))
 		device_charge(device, share->user);
-	if (share->parent)
-		list_for_each_entry_reverse(before, &device->shares, node)
-			if (before->private_client <= share->private_client) {
-				place = &before->node;
-				break;
-			}
 	/* Pairs with the walks under RCU: they find it complete. */
-	list_add_rcu(&share->node, place);
+	list_add_rcu(&share->node, &device->shares);
 }
 
 /* With device->lock held. */
@@ -235,12 +274,9 @@ static struct bt_share *share_find(struct bt_device *device, const struct bt_use
 {
 	struct bt_share *share;
 
-	list_for_each_entry(share, &device->shares, node) {
-		if (share->parent)
-			break;
+	list_for_each_entry(share, &device->shares, node)
 		if (share->user == user && refcount_inc_not_zero(&share->refs))
 			return share;
-	}
 	return NULL;
 }
 
@@ -273,15 +309,17 @@ static struct bt_share *share_private(struct bt_user *user, struct bt_device *de
 				      struct bt_share *parent, u64 private_client)
 {
 	struct bt_share *share = share_new(user, device, parent, private_client);
+	int err;
 
 	if (IS_ERR(share)) {
 		bufftrack_share_put(parent);
 		return share;
 	}
-	mutex_lock(&device->lock);
-	share_insert(device, share);
-	mutex_unlock(&device->lock);
-	return share;
+	err = xa_insert(&parent->privates, private_client, share, BT_GFP);
+	if (!err)
+		return share;
+	share_free(share);
+	return ERR_PTR(err);
 }
 
 /**

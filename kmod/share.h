@@ -29,7 +29,8 @@ struct bt_share {
 	struct bt_table *table; /* the device's, or private_table */
 	u64 private_client; /* its id, 0 where public */
 	refcount_t refs;
-	struct list_head node; /* bt_device.shares */
+	struct list_head node; /* of a public one: bt_device.shares */
+	struct xarray privates; /* of a public one: its PRIVATE clients' ones, by their ids */
 	struct bt_stats *stats; /* bytes, and what has no space */
 	struct bt_stats own_stats;
 	atomic_t clients; /* of a public one: PRIVATE ones too */
@@ -46,6 +47,7 @@ struct bt_share {
 struct bt_share *bufftrack_share_open(struct bt_user *user, u64 private_client, u64 device,
 				      bool create);
 struct bt_share *bufftrack_share_next(struct bt_device *device, struct bt_share *prev);
+struct bt_share *bufftrack_private_next(struct bt_share *parent, u64 after);
 void bufftrack_share_put(struct bt_share *share);
 void bufftrack_shares_each(void (*fn)(struct bt_share *share, void *arg), void *arg);
 int bufftrack_label(struct bt_share *share, struct bufftrack_label *arg);

@@ -15,10 +15,7 @@
 /* bufftrack_stat_info - the counters of loss, machine-wide */
 void bufftrack_stat_info(struct bufftrack_info *info)
 {
-	struct bufftrack_stat sum = {};
-
-	bufftrack_users_sum(&sum);
-	info->evicted = sum.evicted;
+	info->evicted = bufftrack_evicted();
 	info->stacks_lost = atomic64_read(&bufftrack_stacks_lost);
 	info->logs_suppressed = bufftrack_logs_suppressed();
 	info->failed = atomic64_read(&bufftrack_failed);
@@ -91,7 +88,7 @@ static bool stat_device_parts(struct bt_device *device, struct bufftrack_stat *s
 	bool seen = false;
 
 	while ((share = bufftrack_share_next(device, share))) {
-		if (share->parent || !bufftrack_may_see(share->user->uid))
+		if (!bufftrack_may_see(share->user->uid))
 			continue;
 		seen = true;
 		stat_share(share, st);
@@ -135,7 +132,7 @@ static bool first_space(struct bt_device *device, unsigned long *id)
 
 	while ((share = bufftrack_share_next(device, share))) {
 		at = *id;
-		if (share->parent || !bufftrack_may_see(share->user->uid) ||
+		if (!bufftrack_may_see(share->user->uid) ||
 		    !xa_find(&share->spaces.by_id, &at, U32_MAX, XA_PRESENT))
 			continue;
 		best = found ? min(best, at) : at;
@@ -166,7 +163,7 @@ static int stat_space(struct bufftrack_stat *st)
 		goto out;
 
 	while ((share = bufftrack_share_next(device, share))) {
-		if (share->parent || !bufftrack_may_see(share->user->uid))
+		if (!bufftrack_may_see(share->user->uid))
 			continue;
 		space = xa_load(&share->spaces.by_id, id);
 		if (space) {
