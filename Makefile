@@ -139,7 +139,7 @@ endef
 define udev
 	@test -n "$(DESTDIR)" || test ! -S /run/udev/control || \
 	  ! command -v udevadm >/dev/null || { udevadm control --reload && \
-	  udevadm trigger --subsystem-match=misc --sysname-match=bufftrack; } 2>/dev/null || \
+	  udevadm trigger --subsystem-match=bufftrack --sysname-match=bufftrack; } 2>/dev/null || \
 	  echo "bufftrack: udev did not take its rule: until a reboot only root may report" >&2
 endef
 

@@ -80,6 +80,18 @@ static inline u32 bt_mm_seq(const struct mm_struct *mm)
 #endif
 }
 
+/* 6.2: the device is const; 6.4: a class has no owner. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+#define BT_DEVNODE_CONST
+#else
+#define BT_DEVNODE_CONST const
+#endif
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
+#define bt_class_create(name) class_create(THIS_MODULE, name)
+#else
+#define bt_class_create(name) class_create(name)
+#endif
+
 /* 7.0: the flags of a mapping are a struct. For shmem_file_setup(), in tests. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(7, 0, 0)
 #define BT_NO_VMA_FLAGS 0

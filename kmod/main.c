@@ -2,14 +2,16 @@
 /*
  * bufftrack: the device node, the module's beginning and end.
  */
+#include <linux/cdev.h>
+#include <linux/device.h>
 #include <linux/fs.h>
-#include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/seq_file.h>
 #include <linux/workqueue.h>
 
 #include "client.h"
 #include "close.h"
+#include "compat.h"
 #include "history.h"
 #include "ioctl.h"
 #include "log.h"
@@ -75,12 +77,59 @@ static const struct file_operations bt_fops = {
 #endif
 };
 
-static struct miscdevice bt_misc = {
-	.minor = MISC_DYNAMIC_MINOR,
-	.name = "bufftrack",
-	.fops = &bt_fops,
-	.mode = 0660,
-};
+/*
+ * A node of its own, no misc device: those are opened under a mutex that all of them have
+ * in common, and an open allocates, which takes long where the caller's cgroup is full.
+ */
+static dev_t bt_node;
+static struct cdev bt_cdev;
+static struct class *bt_class;
+
+static char *bt_devnode(BT_DEVNODE_CONST struct device *dev, umode_t *mode)
+{
+	if (mode)
+		*mode = 0660;
+	return NULL;
+}
+
+static int __init node_init(void)
+{
+	struct device *device;
+	int err;
+
+	err = alloc_chrdev_region(&bt_node, 0, 1, "bufftrack");
+	if (err)
+		return err;
+	bt_class = bt_class_create("bufftrack");
+	if (IS_ERR(bt_class)) {
+		err = PTR_ERR(bt_class);
+		goto region;
+	}
+	bt_class->devnode = bt_devnode;
+	cdev_init(&bt_cdev, &bt_fops);
+	bt_cdev.owner = THIS_MODULE;
+	err = cdev_add(&bt_cdev, bt_node, 1);
+	if (err)
+		goto class;
+	device = device_create(bt_class, NULL, bt_node, NULL, "bufftrack");
+	if (!IS_ERR(device))
+		return 0;
+	err = PTR_ERR(device);
+	cdev_del(&bt_cdev);
+class:
+	class_destroy(bt_class);
+region:
+	unregister_chrdev_region(bt_node, 1);
+	return err;
+}
+
+static void node_exit(void)
+{
+	device_destroy(bt_class, bt_node);
+	cdev_del(&bt_cdev);
+	class_destroy(bt_class);
+	unregister_chrdev_region(bt_node, 1);
+}
 
 /* ---- init and exit -------------------------------------------------------- */
 
@@ -104,7 +153,7 @@ static int __init bt_init(void)
 	if (err)
 		goto devices;
 	/* From here on it is in use. */
-	err = misc_register(&bt_misc);
+	err = node_init();
 	if (err)
 		goto history;
 	return 0;
@@ -125,7 +174,7 @@ wq:
 /* Open files hold the module, so no client is left, and none can come. */
 static void __exit bt_exit(void)
 {
-	misc_deregister(&bt_misc);
+	node_exit();
 	bufftrack_clients_exit();
 	bufftrack_rings_exit();
 	bufftrack_history_exit();

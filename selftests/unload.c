@@ -85,10 +85,10 @@ static bool has_entry(const char *path, const char *start)
 	return found;
 }
 
-enum { NODE, MISC, MODULE, EVENTS, SLAB, SHRINKER, WORKQUEUE, PARTS };
+enum { NODE, NUMBER, MODULE, EVENTS, SLAB, SHRINKER, WORKQUEUE, PARTS };
 
 static const char * const parts[PARTS] = {
-	[NODE] = "the node", [MISC] = "the misc device", [MODULE] = "the module",
+	[NODE] = "the node", [NUMBER] = "the device number", [MODULE] = "the module",
 	[EVENTS] = "the tracepoints", [SLAB] = "the slab cache",
 	[SHRINKER] = "the shrinker", [WORKQUEUE] = "the workqueue",
 };
@@ -98,8 +98,8 @@ static bool part(int nr)
 	switch (nr) {
 	case NODE:
 		return there(BT_NODE);
-	case MISC:
-		return has_word("/proc/misc", "bufftrack");
+	case NUMBER:
+		return has_word("/proc/devices", "bufftrack");
 	case MODULE:
 		return there("/sys/module/bufftrack") ||
 		       has_word("/proc/modules", "bufftrack");
