@@ -818,8 +818,8 @@ struct bufftrack_events {
 
 /**
  * struct bufftrack_frame - one frame of BUFFTRACK_IOC_STACK
- * @address: the return address in the process that reported it; 0 to who may not trace
- *	that process
+ * @address: the return address in the process that reported it; 0 where the caller
+ *	may not know it: see &struct bufftrack_stack
  * @offset: the address as an offset in the mapped file; 0 where none is mapped
  * @build_id: of the mapped file, @build_id_len bytes of it
  * @build_id_len: 0 where there is none
@@ -850,7 +850,13 @@ struct bufftrack_frame {
  *
  * A stack is kept while a life refers to it; of a user's bad calls, which no life
  * may refer to, the latest 64 stacks are kept, too, or as many as a quarter of
- * the parameter max_stacks where that is less.
+ * the parameter max_stacks where that is less. Where there are max_stacks, the oldest
+ * gives way to a new one.
+ *
+ * Addresses are told to the process that reported the stack, to who may trace it
+ * (the rule of PTRACE_MODE_READ_FSCREDS in ptrace(2)) while it runs that program, and
+ * with CAP_PERFMON or CAP_SYS_ADMIN in the initial user namespace; to others of the
+ * same user files and offsets only.
  *
  * Errors: ENOENT where it is not kept any more, or it is another user's.
  */

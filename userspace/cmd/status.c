@@ -238,7 +238,7 @@ static void print_losses(const struct counters *counters)
 	       (uint64_t)counters->info.stacks_lost, (uint64_t)counters->info.logs_suppressed);
 	if (counters->info.failed)
 		printf("%-12s%" PRIu64 " allocs, since a limit was reached:\n"
-		       "            raise max_buffers, max_devices or the memory limit\n",
+		       "            raise max_buffers, max_devices, max_clients or memory.max\n",
 		       "refused:", (uint64_t)counters->info.failed);
 }
 
