@@ -143,12 +143,13 @@ static const char *field(FIXTURE_DATA(trace) *self, const char *key)
 		TH_LOG("no such event: " event);			\
 } while (0)
 
-#define EXPECT_NO_EVENT(event) do {					\
+#define EXPECT_NO_EVENT(event)	EXPECT_NO_EVENT_AFTER(event, 0)
+#define EXPECT_NO_EVENT_AFTER(event, nth) do {				\
 	char __with[64];						\
 									\
 	snprintf(__with, sizeof(__with), "device=0x%llx ",		\
 		 (unsigned long long)self->device);			\
-	EXPECT_FALSE(find(self, "bufftrack_" event, __with, 0));	\
+	EXPECT_FALSE(find(self, "bufftrack_" event, __with, nth));	\
 } while (0)
 
 /* What every event of this process has */
@@ -245,6 +246,18 @@ TEST_F(trace, alloc_and_free)
 	EXPECT_NUMBER("refs", 0);
 	EXPECT_NUMBER("views", 1);
 	EXPECT_NUMBER("size", SIZE);
+}
+
+/* A view that goes when the allocation has ended is not its end once more. */
+TEST_F(trace, view_of_what_has_ended)
+{
+	ASSERT_EQ(0, ALLOC(self->fd));
+	ASSERT_EQ(0, ALLOC(self->fd, .flags = BUFFTRACK_F_VIEW));
+	ASSERT_EQ(0, FREE(self->fd));
+	ASSERT_EQ(0, FREE(self->fd, .flags = BUFFTRACK_F_VIEW));
+	ASSERT_EVENT("free", 0);
+	EXPECT_NUMBER("refs", 0);
+	EXPECT_NO_EVENT_AFTER("free", 1);
 }
 
 TEST_F(trace, double_free)

@@ -574,6 +574,35 @@ TEST_F(visibility, of_stacks)
 	}
 }
 
+/* Who gives back the last reference is told which life it was, whoever began it. */
+TEST_F(visibility, of_the_last_reference_to_anothers)
+{
+	__u64 generation;
+	int hers, his;
+
+	ASSERT_EQ(0, seteuid(ALICE));
+	hers = bt_open();
+	ASSERT_EQ(0, seteuid(0));
+	ASSERT_LE(0, hers);
+	IN_A_CHILD {
+		ASSERT_EQ(0, bt_become(self->bob));
+		his = bt_open();
+		ASSERT_LE(0, his);
+		ASSERT_EQ(0, ALLOC(hers, 70));
+		generation = self->op.generation;
+		ASSERT_EQ(0, ALLOC(his, 70));
+		EXPECT_EQ(generation, self->op.generation);
+		ASSERT_EQ(0, FREE(hers, 70));
+		ASSERT_EQ(0, FREE(his, 70));
+		EXPECT_EQ(generation, self->op.generation);
+		EXPECT_EQ(0, self->op.refs);
+		/* Once more, and it is hers. */
+		EXPECT_EQ(-BUFFTRACK_DOUBLE_FREE, FREE(his, 70));
+		EXPECT_EQ(0, self->op.generation);
+	}
+	close(hers);
+}
+
 /* What STACK tells a reader of alice's: the sum of the addresses, and of the offsets. */
 struct told {
 	int rc;
