@@ -7,6 +7,7 @@
  * memory, it lets go, allocates, and begins again.
  */
 #include <linux/delay.h>
+#include <linux/jiffies.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
@@ -17,7 +18,7 @@
 #include "log.h"
 #include "proof.h"
 
-/* Tombstones given up at a time, where there is no memory for a record. */
+/* Tombstones given up where there is no memory for a record. */
 #define BT_EVICT_CHUNK 64
 
 /* What an ALLOC must allocate before it takes the lock again. */
@@ -29,20 +30,21 @@ struct spare {
 };
 
 /*
- * Where the caller's memory cgroup is full, the user's oldest tombstones on the
- * device give way; they come back after a grace period.
+ * Where the caller's memory cgroup is full, the user's oldest tombstones on the device give
+ * way; they come back after a grace period. Where that was in vain, as those may be charged
+ * to another cgroup, no more of them do so for a second.
  */
 static struct bt_record *record_new_or_evict(struct bt_share *share, const struct bt_key *key)
 {
-	struct bt_record *rec;
-	int tries = 4;
+	struct bt_record *rec = bufftrack_record_new(key, BT_GFP);
 
-	while (!(rec = bufftrack_record_new(key, BT_GFP))) {
-		if (!tries-- || fatal_signal_pending(current) ||
-		    !bufftrack_history_evict(share, BT_EVICT_CHUNK))
-			return NULL;
-		rcu_barrier();
-	}
+	if (likely(rec) || time_before(jiffies, READ_ONCE(share->evict_again)) ||
+	    fatal_signal_pending(current) || !bufftrack_history_evict(share, BT_EVICT_CHUNK))
+		return rec;
+	rcu_barrier();
+	rec = bufftrack_record_new(key, BT_GFP);
+	if (!rec)
+		WRITE_ONCE(share->evict_again, jiffies + HZ);
 	return rec;
 }
 
@@ -88,15 +90,23 @@ static struct bt_hold *hold_add(struct bt_record *rec, struct bt_attach *attach,
 	return &more->hold;
 }
 
-/* Of what one may take up, another user than the life's may take half: the rest is left. */
+/* Of what is only a number, another user than the life's may take half: the rest is left. */
+static bool is_own(const struct bt_record *rec, const struct bt_client *client)
+{
+	return rec->space->share->user->account == client->user->account;
+}
+
+/* Others leave room for the life's own user, and for each other. */
 static bool has_room(const struct bt_record *rec, const struct bt_client *client)
 {
+	const struct bt_user *account = client->user->account;
 	const struct bt_more_hold *more;
-	unsigned int nr = 1;
+	unsigned int nr;
 
+	nr = rec->first.attach->client->user->account == account;
 	for (more = rec->more; more; more = more->next)
-		nr++;
-	return nr < (rec->space->share->user == client->user ? BT_MAX_HOLDERS : BT_MAX_HOLDERS / 2);
+		nr += more->hold.attach->client->user->account == account;
+	return nr < (is_own(rec, client) ? BT_MAX_HOLDERS : BT_MAX_FOREIGN);
 }
 
 static noinline void life_begin(struct bt_record *rec, struct alloc *alloc, struct bufftrack_op *op)
@@ -173,7 +183,7 @@ static int alloc_more(struct alloc *alloc, struct bt_record *rec, struct bufftra
 		spare->need_hold = true;
 		return -EAGAIN;
 	}
-	if (rec->first.refs == U32_MAX)
+	if (rec->first.refs >= (is_own(rec, client) ? U32_MAX : U32_MAX / 2))
 		return -EOVERFLOW;
 	if (!hold || !hold->count) {
 		err = bt_held_reserve(client);
@@ -249,7 +259,7 @@ static int alloc_same(struct alloc *alloc, struct bt_record *rec, struct bufftra
 
 static int alloc_view(struct bt_record *rec, const struct bt_client *client)
 {
-	u32 most = rec->space->share->user == client->user ? BT_MAX_VIEWS : BT_MAX_VIEWS / 2;
+	u32 most = is_own(rec, client) ? BT_MAX_VIEWS : BT_MAX_VIEWS / 2;
 
 	if (rec->views >= most)
 		return -EOVERFLOW;

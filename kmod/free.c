@@ -92,15 +92,7 @@ struct free {
 
 static void free_view(const struct free *free, struct bufftrack_op *op)
 {
-<<<<<<< HEAD
 	struct bt_record *rec = free->rec;
-=======
-	struct bt_table *table = share->table;
-	struct bt_client *client = caller->client;
-	enum bt_named named = BT_NAMED_NEVER;
-	struct bt_hold *hold = NULL;
-	bool own = false;
->>>>>>> c7665ed (free: a view of what has ended is no end; who gives the last reference back is told of what)
 
 	if (rec && rec->state == BUFFTRACK_STATE_LIVE && rec->views &&
 	    (!op->token || op->token == rec->generation))
@@ -161,28 +153,12 @@ static void free_drop(struct free *free, struct bt_hold *hold, bool held, struct
 	} else if (!rec->first.refs) {
 		bufftrack_life_end(rec, caller, BUFFTRACK_STATE_FREED, free->shard_nr);
 	}
-<<<<<<< HEAD
 	bufftrack_count(BT_DROPPED, free->part, caller->client->user, caller->client);
 	if (may_know)
 		op->generation = rec->generation;
 	else
 		op->refs = 0;
 	if (tracepoint_enabled(bufftrack_free))
-=======
-	if (!rec->first.refs)
-		bufftrack_life_end(rec, caller, BUFFTRACK_STATE_FREED, shard);
-	bufftrack_count(BT_DROPPED, part, client->user, client);
-good:
-	bufftrack_answer(op, client, rec);
-	/* It was the caller's own reference, if the last one: of a life that he knows. */
-	if (own) {
-		op->generation = rec->generation;
-		op->refs = bt_refs(rec);
-	}
-	/* That a view goes of what lives no more is no event: it would be its end once more. */
-	if (tracepoint_enabled(bufftrack_free) && rec &&
-	    !(op->flags & BUFFTRACK_F_VIEW && rec->state != BUFFTRACK_STATE_LIVE))
->>>>>>> c7665ed (free: a view of what has ended is no end; who gives the last reference back is told of what)
 		bufftrack_event_use(caller, rec, op, false);
 }
 

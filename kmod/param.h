@@ -16,6 +16,7 @@
 #define BT_MAX_TAGS 1024U /* with a name, of a user on a device */
 #define BT_MAX_STACK 64U
 #define BT_MAX_HOLDERS 1024U /* of a life: searched under the shard's lock */
+#define BT_MAX_FOREIGN 32U /* of them, for each account but that of the life's own user */
 
 /* For allocations on a caller's behalf: charged, and fail before an OOM kill. */
 #define BT_GFP (GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)

@@ -246,6 +246,7 @@ static struct bt_share *share_new(struct bt_user *user, struct bt_device *device
 	share->user = user;
 	bufftrack_spaces_init(&share->spaces, share, parent ? &parent->spaces : NULL);
 	xa_init_flags(&share->privates, XA_FLAGS_ACCOUNT);
+	share->evict_again = jiffies;
 	INIT_WORK(&share->free_work, share_free_work);
 	for (i = 0; i < BT_SHARDS; i++) {
 		share->tombs[i].tail = &share->tombs[i].list.first;

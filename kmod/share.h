@@ -36,6 +36,7 @@ struct bt_share {
 	atomic_t clients; /* of a public one: PRIVATE ones too */
 	atomic_t tombs_nr;
 	atomic64_t ended_seq;
+	unsigned long evict_again; /* jiffies: not before, for want of memory */
 	struct bt_tombs tombs[BT_SHARDS];
 	struct bt_spaces spaces;
 	char label[BUFFTRACK_NAME_LEN];

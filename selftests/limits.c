@@ -271,6 +271,7 @@ static pid_t namespace_of(uid_t uid, uid_t first, struct bt_pipe *down)
 	struct bt_pipe up, go;
 	char path[64], map[64];
 	pid_t pid;
+	int rc;
 
 	if (bt_pipe(&up) || bt_pipe(&go) || bt_pipe(down))
 		return -1;
@@ -286,13 +287,16 @@ static pid_t namespace_of(uid_t uid, uid_t first, struct bt_pipe *down)
 	bt_receive(&up);
 	snprintf(path, sizeof(path), "/proc/%d/uid_map", pid);
 	snprintf(map, sizeof(map), "0 %u 10", first);
-	if (bt_write(path, map))
-		return -1;
+	rc = bt_write(path, map);
 	snprintf(path, sizeof(path), "/proc/%d/gid_map", pid);
-	if (bt_write(path, map))
-		return -1;
-	bt_send(&go, 0);
-	return pid;
+	rc = rc ?: bt_write(path, map);
+	if (!rc) {
+		bt_send(&go, 0);
+		return pid;
+	}
+	kill(pid, SIGKILL);
+	bt_reap(pid);
+	return rc;
 }
 
 /* How many devices can be made by as many uids of a namespace, while all of them stay */
@@ -316,10 +320,11 @@ static int devices_of_uids(uid_t nr, unsigned int tries)
 		}
 		sum += (int)bt_receive(&up);
 	}
-	for (uid = 0; uid < nr; uid++) {
+	/* Whichever takes it */
+	for (uid = 0; uid < nr; uid++)
 		bt_send(&down, 0);
+	for (uid = 0; uid < nr; uid++)
 		bt_reap(pid[uid]);
-	}
 	return sum;
 }
 
@@ -334,6 +339,7 @@ TEST_F(limits, devices_of_a_user_namespace)
 	pid = namespace_of(BT_UID + 43, 2000000, &down);
 	if (!pid)
 		_exit(devices_of_uids(4, 3));
+	ASSERT_LT(0, pid);
 	EXPECT_EQ(5, bt_reap(pid));
 	/* Their tombstones keep them: he has no room himself. */
 	IN_A_CHILD {
@@ -355,6 +361,7 @@ TEST_F(limits, devices_of_roots_user_namespaces)
 		pid = namespace_of(0, 3000000 + 100 * i, &down);
 		if (!pid)
 			_exit(devices_of_uids(4, 3));
+		ASSERT_LT(0, pid);
 		EXPECT_EQ(5, bt_reap(pid));
 	}
 }
@@ -583,6 +590,27 @@ TEST_F(limits, holders_of_a_life)
 			close(fds[i]);
 	EXPECT_EQ(0, FREE(self->fd, 1));
 	EXPECT_EQ(0, self->op.refs);
+}
+
+/* What others make of a life leaves room for its user, and for each other. */
+TEST_F(limits, holders_of_anothers_life)
+{
+	int fds[40], i, room = 0;
+	uid_t uid;
+
+	ASSERT_EQ(0, ALLOC(self->fd, 1));
+	for (uid = BT_UID + 50; uid < BT_UID + 52; uid++) {
+		IN_A_CHILD {
+			ASSERT_EQ(0, bt_become(uid));
+			for (i = 0; i < 40; i++) {
+				fds[i] = bt_open();
+				ASSERT_LE(0, fds[i]);
+				room += !ALLOC(fds[i], 1);
+			}
+			EXPECT_EQ(32, room);
+			EXPECT_EQ(-ENOSPC, ALLOC(fds[39], 1));
+		}
+	}
 }
 
 static int open_as(uid_t uid)
