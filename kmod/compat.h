@@ -17,6 +17,21 @@
 #include <linux/unaligned.h>
 #endif
 
+/* 32-bit arm has none of 64 bits: as two halves, in whatever order. */
+#ifdef CONFIG_64BIT
+#define bt_unsafe_get_u64(to, from, label) unsafe_get_user(to, from, label)
+#else
+#define bt_unsafe_get_u64(to, from, label)                                  \
+	do {                                                                \
+		const u32 __user *__from = (const u32 __user *)(from);      \
+		u32 __half[2];                                              \
+									    \
+		unsafe_get_user(__half[0], __from, label);                  \
+		unsafe_get_user(__half[1], __from + 1, label);              \
+		memcpy(&(to), __half, sizeof(__half));                      \
+	} while (0)
+#endif
+
 /* 6.7: shrinkers are allocated, and registered apart from that. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
 static inline struct shrinker *shrinker_alloc(unsigned int flags, const char *name)
@@ -79,6 +94,16 @@ static inline u32 bt_mm_seq(const struct mm_struct *mm)
 	return 0;
 #endif
 }
+
+/*
+ * 7.2: a table can do without a limit to its chains, for which an insert has to wait, or
+ * fails. Before that two users together can make one too long, whose own limits are higher.
+ */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 2, 0)
+#define BT_NO_ELASTICITY
+#else
+#define BT_NO_ELASTICITY .insecure_elasticity = true,
+#endif
 
 /* 6.2: the device is const; 6.4: a class has no owner. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)

@@ -18,6 +18,9 @@
 
 static struct shrinker *bt_shrinker;
 
+/* Of all shares: one comes and goes on any CPU. */
+DEFINE_PER_CPU(long, bufftrack_tombs);
+
 /* A tombstone is given up: @lost where it might have been asked for. */
 static void count_gone(const struct bt_record *rec, bool lost)
 {
@@ -120,18 +123,20 @@ void bufftrack_history_shrink(struct bt_share *share)
 
 /* ---- memory pressure ------------------------------------------------------ */
 
-/* Without the locks: tombs_nr is atomic, and a sum of many moments is as good a guess as any. */
-static void count_share(struct bt_share *share, void *arg)
+/* A sum of many moments is as good a guess as any. */
+static unsigned long count_all(void)
 {
-	*(unsigned long *)arg += atomic_read(&share->tombs_nr);
+	long sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum += READ_ONCE(per_cpu(bufftrack_tombs, cpu));
+	return max(sum, 0L);
 }
 
 static unsigned long shrink_count(struct shrinker *shrinker, struct shrink_control *sc)
 {
-	unsigned long sum = 0;
-
-	bufftrack_shares_each(count_share, &sum);
-	return sum ?: SHRINK_EMPTY;
+	return count_all() ?: SHRINK_EMPTY;
 }
 
 struct scan {
@@ -160,9 +165,8 @@ static void scan_share(struct bt_share *share, void *arg)
 
 static unsigned long shrink_scan(struct shrinker *shrinker, struct shrink_control *sc)
 {
-	struct scan scan = { .nr = sc->nr_to_scan };
+	struct scan scan = { .nr = sc->nr_to_scan, .sum = count_all() };
 
-	bufftrack_shares_each(count_share, &scan.sum);
 	if (!scan.sum)
 		return SHRINK_STOP;
 	bufftrack_shares_each(scan_share, &scan);

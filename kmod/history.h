@@ -19,6 +19,8 @@ void bufftrack_history_forget(struct bt_share *share);
 void bufftrack_history_forget_all(void);
 void bufftrack_history_shrink(struct bt_share *share);
 
+DECLARE_PER_CPU(long, bufftrack_tombs);
+
 /* A life has ended: the youngest of all. */
 static inline void bt_tomb_add(struct bt_record *rec, unsigned int shard)
 {
@@ -35,6 +37,7 @@ static inline void bt_tomb_add(struct bt_record *rec, unsigned int shard)
 	*tombs->tail = &rec->tomb;
 	tombs->tail = &rec->tomb.next;
 	atomic_inc(&share->tombs_nr);
+	this_cpu_inc(bufftrack_tombs);
 }
 
 /* It lives again, or goes. */
@@ -52,6 +55,7 @@ static inline void bt_tomb_del(struct bt_record *rec, unsigned int shard)
 		tombs->tail = rec->tomb.pprev;
 	__hlist_del(&rec->tomb);
 	atomic_dec(&share->tombs_nr);
+	this_cpu_dec(bufftrack_tombs);
 }
 
 /*

@@ -388,17 +388,17 @@ static __always_inline int get_op(struct bufftrack_op *op, struct bufftrack_op _
 {
 	if (!user_access_begin(user, sizeof(*user)))
 		return -EFAULT;
-	unsafe_get_user(op->device, &user->device, fault);
-	unsafe_get_user(op->buffer, &user->buffer, fault);
-	unsafe_get_user(op->size, &user->size, fault);
-	unsafe_get_user(op->tag, &user->tag, fault);
-	unsafe_get_user(op->token, &user->token, fault);
-	unsafe_get_user(op->stack, &user->stack, fault);
+	bt_unsafe_get_u64(op->device, &user->device, fault);
+	bt_unsafe_get_u64(op->buffer, &user->buffer, fault);
+	bt_unsafe_get_u64(op->size, &user->size, fault);
+	bt_unsafe_get_u64(op->tag, &user->tag, fault);
+	bt_unsafe_get_u64(op->token, &user->token, fault);
+	bt_unsafe_get_u64(op->stack, &user->stack, fault);
 	unsafe_get_user(op->stack_depth, &user->stack_depth, fault);
 	unsafe_get_user(op->space, &user->space, fault);
 	unsafe_get_user(op->op, &user->op, fault);
 	unsafe_get_user(op->flags, &user->flags, fault);
-	unsafe_get_user(op->generation, &user->generation, fault);
+	bt_unsafe_get_u64(op->generation, &user->generation, fault);
 	unsafe_get_user(op->reserved, &user->reserved, fault);
 	unsafe_put_user(op->generation, &user->generation, fault);
 	unsafe_put_user(op->reserved, &user->reserved, fault);

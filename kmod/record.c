@@ -6,6 +6,7 @@
 #include <linux/slab.h>
 
 #include "param.h"
+#include "compat.h"
 #include "record.h"
 
 /*
@@ -47,6 +48,7 @@ static const struct rhashtable_params bt_record_params = {
 	.obj_hashfn = record_hashfn,
 	.obj_cmpfn = record_cmpfn,
 	.automatic_shrinking = true,
+	BT_NO_ELASTICITY
 };
 
 /* bufftrack_table_init - 0 or -ENOMEM */
