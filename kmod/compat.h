@@ -21,14 +21,14 @@
 #ifdef CONFIG_64BIT
 #define bt_unsafe_get_u64(to, from, label) unsafe_get_user(to, from, label)
 #else
-#define bt_unsafe_get_u64(to, from, label)                                  \
-	do {                                                                \
-		const u32 __user *__from = (const u32 __user *)(from);      \
-		u32 __half[2];                                              \
-									    \
-		unsafe_get_user(__half[0], __from, label);                  \
-		unsafe_get_user(__half[1], __from + 1, label);              \
-		memcpy(&(to), __half, sizeof(__half));                      \
+#define bt_unsafe_get_u64(to, from, label)                             \
+	do {                                                           \
+		const u32 __user *__from = (const u32 __user *)(from); \
+		u32 __half[2];                                         \
+                                                                       \
+		unsafe_get_user(__half[0], __from, label);             \
+		unsafe_get_user(__half[1], __from + 1, label);         \
+		memcpy(&(to), __half, sizeof(__half));                 \
 	} while (0)
 #endif
 
@@ -102,7 +102,7 @@ static inline u32 bt_mm_seq(const struct mm_struct *mm)
 #if LINUX_VERSION_CODE < KERNEL_VERSION(7, 2, 0)
 #define BT_NO_ELASTICITY
 #else
-#define BT_NO_ELASTICITY .insecure_elasticity = true,
+#define BT_NO_ELASTICITY , .insecure_elasticity = true
 #endif
 
 /* 6.2: the device is const; 6.4: a class has no owner. */

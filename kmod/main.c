@@ -116,8 +116,7 @@ static int __init node_init(void)
 		return 0;
 	err = PTR_ERR(device);
 	cdev_del(&bt_cdev);
-class:
-	class_destroy(bt_class);
+	class : class_destroy(bt_class);
 region:
 	unregister_chrdev_region(bt_node, 1);
 	return err;

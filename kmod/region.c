@@ -113,7 +113,8 @@ void bufftrack_region_put(struct bt_region *region)
  *
  * Return: a reference, or NULL for want of memory. May sleep.
  */
-struct bt_region *bufftrack_region_get(const struct bt_region_key *key, struct file *file, char *buf)
+struct bt_region *bufftrack_region_get(const struct bt_region_key *key, struct file *file,
+				       char *buf)
 {
 	struct bt_region *region, *fresh;
 	int err;

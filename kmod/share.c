@@ -19,8 +19,7 @@ static bool share_charge(struct bt_user *user, bool private)
 
 	if (private)
 		return bt_charge(&account->tables, READ_ONCE(bufftrack_max_clients));
-	return user == account ||
-	       bt_charge(&account->shares, READ_ONCE(bufftrack_max_devices));
+	return user == account || bt_charge(&account->shares, READ_ONCE(bufftrack_max_devices));
 }
 
 static void share_uncharge(struct bt_user *user, bool private)

@@ -273,9 +273,11 @@ static void stack_free(struct bt_stack *stack)
 static void stacks_free_work(struct work_struct *work)
 {
 	struct llist_node *dead = llist_del_all(&bt_stacks_dead);
-	struct bt_stack *stack, *next;
+	struct bt_stack *stack;
 
-	llist_for_each_entry_safe(stack, next, dead, dead) {
+	while (dead) {
+		stack = llist_entry(dead, struct bt_stack, dead);
+		dead = dead->next;
 		stack_free(stack);
 		cond_resched();
 	}

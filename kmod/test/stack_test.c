@@ -106,8 +106,7 @@ static void others_are_apart(struct kunit *test)
 		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, stacks[i]);
 		for (j = 0; j < i; j++) {
 			KUNIT_EXPECT_PTR_NE(test, stacks[i], stacks[j]);
-			KUNIT_EXPECT_NE(test, id_of(stacks[i]),
-					id_of(stacks[j]));
+			KUNIT_EXPECT_NE(test, id_of(stacks[i]), id_of(stacks[j]));
 		}
 	}
 	for (i = 0; i < ARRAY_SIZE(stacks); i++)
