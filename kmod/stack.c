@@ -35,6 +35,9 @@
 /* Stacks that are passed over, in a look for the oldest one, because they are in use. */
 #define BT_PASSED_OVER 16
 
+/* Regions whose mappings are looked up once for all frames in them; a power of 2 */
+#define BT_MET 4
+
 /* Bytes of a stack of 16 frames in four files: as most are. */
 #define BT_STACK_SIZE 176
 
@@ -211,11 +214,10 @@ static bool region_is_at(const struct bt_region *region, const struct vm_area_st
  */
 static int stack_holds(struct bt_stack *stack, const struct stack_key *key)
 {
-	struct mm_struct *mm = current->mm;
-	struct vm_area_struct *vma = NULL;
+	struct vm_area_struct *met[BT_MET] = {}, *vma;
 	const u8 *place = stack_places(stack);
+	struct mm_struct *mm = current->mm;
 	u32 seq = bt_mm_seq(mm), i;
-	u8 last = 0;
 
 	/* What was mapped before this look is seen by it: the mapping's end is a release. */
 	if (seq && READ_ONCE(stack->mm_seq) == seq)
@@ -223,13 +225,15 @@ static int stack_holds(struct bt_stack *stack, const struct stack_key *key)
 	if (mmap_read_lock_killable(mm))
 		return -EINTR;
 	for (i = 0; i < key->depth; i++) {
-		if (vma && place[i] == last && key->addresses[i] >= vma->vm_start &&
+		vma = met[place[i] % BT_MET];
+		if (vma && place[i] < BT_MET && key->addresses[i] >= vma->vm_start &&
 		    key->addresses[i] < vma->vm_end)
 			continue;
 		vma = vma_at(mm, key->addresses[i]);
-		last = place[i];
-		if (!region_is_at(stack->regions[last], vma, key->addresses[i]))
+		if (!region_is_at(stack->regions[place[i]], vma, key->addresses[i]))
 			break;
+		if (place[i] < BT_MET)
+			met[place[i]] = vma;
 	}
 	/* With the lock held nobody changes it. */
 	seq = bt_mm_seq(mm);
