@@ -326,7 +326,7 @@ static void the_oldest_gives_way(struct kunit *test)
 	struct bt_test *t = test->priv;
 	struct bt_user *user = t->client->user;
 	s64 lost = atomic64_read(&bufftrack_stacks_lost);
-	struct bt_actor *base = bufftrack_actor_new();
+	struct bt_actor *base = bufftrack_actor_new(1);
 	struct bt_actor *old, *late, *again;
 	struct bt_stack *stack;
 
