@@ -46,13 +46,13 @@ taken()	# COMMAND
 
 helped()	# COMMAND
 {
-	"$tool" "$1" --help | sed -nE 's/^  (-., |    )(--[a-z-]+( [A-Z]+)?)(  .*|$)/\1\2/p' |
+	"$tool" "$1" --help | sed -nE 's/^  (-., |    )(--[a-z-]+( [A-Z]+)?)(,\.\.\.)?(  .*|$)/\1\2/p' |
 		sed 's/,//; s/^ *//' | valued
 }
 
 paged()	# COMMAND
 {
-	sed 's/\\f[BIR]//g; s/\\-/-/g' "man/bufftrack-$1.1" |
+	sed 's/\\f[BIR]//g; s/\\-/-/g; s/\[,.*\]$//' "man/bufftrack-$1.1" |
 		sed -nE 's/^(-.), (--[a-z-]+( [A-Z]+)?)$/\1 \2/p; s/^(--[a-z-]+( [A-Z]+)?)$/\1/p' |
 		valued
 }
