@@ -509,8 +509,10 @@ static struct bt_stack *stack_make(struct draft *draft, const struct stack_key *
 	spin_lock_init(&stack->lock);
 	INIT_HLIST_HEAD(&stack->actors);
 	INIT_LIST_HEAD(&stack->kept);
-	for (i = 0; i < draft->nr_regions; i++)
-		swap(stack->regions[i], draft->regions[i].region);
+	for (i = 0; i < draft->nr_regions; i++) {
+		stack->regions[i] = draft->regions[i].region;
+		draft->regions[i].region = NULL;
+	}
 	memcpy(stack_deltas(stack), draft->delta, key->depth * sizeof(*draft->delta));
 	memcpy(stack_places(stack), draft->place, key->depth);
 	return stack;
