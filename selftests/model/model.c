@@ -24,6 +24,7 @@ struct call {
 	struct model_space *space;
 	struct model_record *rec;
 	bool lost;
+	bool counts; /* a reference was taken or dropped */
 };
 
 static bool broken(const struct model *m, enum model_break what)
@@ -61,6 +62,8 @@ int model_verdict_errno(uint32_t verdict)
 		return EMSGSIZE;
 	case BUFFTRACK_DANGLING:
 		return ENOLINK;
+	case BUFFTRACK_HELD_FREE:
+		return EBUSY;
 	default:
 		return 0;
 	}
@@ -242,12 +245,17 @@ static struct scopes scopes_of(struct model *m, struct model_device *device,
 	return s;
 }
 
-static void count_live(struct model *m, struct model_counts *counts, int sign, uint64_t size)
+static void count_bytes(struct model *m, struct model_counts *counts, int sign, uint64_t size)
 {
-	counts->live += sign;
 	counts->bytes += sign * (int64_t)size;
 	if (counts->bytes > counts->peak || broken(m, MODEL_BREAK_PEAK))
 		counts->peak = counts->bytes;
+}
+
+static void count_live(struct model *m, struct model_counts *counts, int sign, uint64_t size)
+{
+	counts->live += sign;
+	count_bytes(m, counts, sign, size);
 }
 
 /* ---- records ------------------------------------------------------------- */
@@ -333,15 +341,33 @@ static void hold_take(struct model *m, struct model_record *rec, struct model_cl
 	rec->last.refs++;
 }
 
+/*
+ * A hold comes to have a count, or none: what a LAST left keeps its place in its client's
+ * limit, and counts no bytes.
+ */
+static void hold_count(struct model *m, struct model_record *rec, struct model_hold *hold, int sign)
+{
+	if (!rec->held || !broken(m, MODEL_BREAK_LAST_PLACE))
+		hold->client->counts.live += sign;
+	if (!rec->held || broken(m, MODEL_BREAK_LAST_BYTES))
+		count_bytes(m, &hold->client->counts, sign, rec->last.size);
+}
+
 static void hold_drop(struct model *m, struct model_record *rec, struct model_hold *hold)
 {
 	hold->count--;
 	rec->last.refs--;
 	if (!hold->count)
-		count_live(m, &hold->client->counts, -1, rec->last.size);
+		hold_count(m, rec, hold, -1);
 }
 
 /* ---- freed-buffer records ------------------------------------------------ */
+
+/* What a LAST left is kept for as long as it may be freed. */
+static bool is_tombstone(const struct model *m, const struct model_record *rec)
+{
+	return !is_live(rec) && (!rec->held || broken(m, MODEL_BREAK_LAST_EVICT));
+}
 
 static unsigned int pool_tombstones(const struct model *m, const struct model_record *of)
 {
@@ -349,7 +375,7 @@ static unsigned int pool_tombstones(const struct model *m, const struct model_re
 	unsigned int nr = 0;
 
 	for (rec = m->records; rec; rec = rec->next)
-		nr += !is_live(rec) && same_pool(rec, of);
+		nr += is_tombstone(m, rec) && same_pool(rec, of);
 	return nr;
 }
 
@@ -361,12 +387,12 @@ static struct model_record *pool_oldest(struct model *m, const struct model_reco
 	unsigned int nr = 0;
 
 	for (rec = m->records; rec; rec = rec->next) {
-		if (is_live(rec) || !same_pool(rec, of))
+		if (!is_tombstone(m, rec) || !same_pool(rec, of))
 			continue;
-		if (nr && (newest ? rec->last.end.call < among[0]->last.end.call
-				  : rec->last.end.call > among[0]->last.end.call))
+		if (nr &&
+		    (newest ? rec->tombed < among[0]->tombed : rec->tombed > among[0]->tombed))
 			continue;
-		if (nr && rec->last.end.call != among[0]->last.end.call)
+		if (nr && rec->tombed != among[0]->tombed)
 			nr = 0;
 		if (nr < ARRAY_SIZE(among))
 			among[nr++] = rec;
@@ -402,7 +428,7 @@ static void trim(struct model *m)
 
 again:
 	for (rec = m->records; rec; rec = rec->next) {
-		if (!is_live(rec) && rec->last.end.call == m->call &&
+		if (is_tombstone(m, rec) && rec->tombed == m->call &&
 		    pool_tombstones(m, rec) > m->history + late) {
 			evict(m, pool_oldest(m, rec));
 			goto again;
@@ -417,10 +443,10 @@ bool model_ambiguous(const struct model *m)
 	const struct model_record *a, *b;
 
 	for (a = m->records; a; a = a->next) {
-		if (is_live(a))
+		if (!is_tombstone(m, a))
 			continue;
 		for (b = a->next; b; b = b->next) {
-			if (!is_live(b) && same_pool(a, b) && a->last.end.call == b->last.end.call)
+			if (is_tombstone(m, b) && same_pool(a, b) && a->tombed == b->tombed)
 				return true;
 		}
 	}
@@ -429,19 +455,37 @@ bool model_ambiguous(const struct model *m)
 
 /* ---- allocations --------------------------------------------------------- */
 
-static void life_end(struct model *m, struct model_record *rec, uint32_t state, unsigned int stack)
+/* The holds of what has ended, or of what a LAST left, go. */
+static void holds_end(struct model *m, struct model_record *rec)
+{
+	unsigned int i;
+
+	for (i = 0; i < rec->nr_holds; i++) {
+		if (rec->holds[i].count)
+			hold_count(m, rec, &rec->holds[i], -1);
+	}
+	rec->nr_holds = 0;
+	rec->held = false;
+	rec->last.refs = 0;
+	rec->tombed = m->call;
+}
+
+/* A buffer comes to be live, or ends. */
+static void count_life(struct model *m, struct model_record *rec, int sign)
 {
 	struct model_space *space = rec->space;
 	struct scopes s = scopes_of(m, space->device, space, NULL);
 	unsigned int i;
 
-	for (i = 0; i < rec->nr_holds; i++) {
-		if (rec->holds[i].count)
-			count_live(m, &rec->holds[i].client->counts, -1, rec->last.size);
-	}
-	rec->nr_holds = 0;
 	for (i = 0; i < s.nr; i++)
-		count_live(m, s.counts[i], -1, rec->last.size);
+		count_live(m, s.counts[i], sign, rec->last.size);
+}
+
+static void life_end(struct model *m, struct model_record *rec, uint32_t state, uint64_t client,
+		     unsigned int stack)
+{
+	holds_end(m, rec);
+	count_life(m, rec, -1);
 
 	if (state == BUFFTRACK_STATE_FREED ||
 	    (state == BUFFTRACK_STATE_MISSED && broken(m, MODEL_BREAK_FREES)))
@@ -449,9 +493,41 @@ static void life_end(struct model *m, struct model_record *rec, uint32_t state, 
 	if ((state == BUFFTRACK_STATE_EXITED && broken(m, MODEL_BREAK_EXIT)) ||
 	    (state == BUFFTRACK_STATE_RESET && broken(m, MODEL_BREAK_RESET_STATE)))
 		state = BUFFTRACK_STATE_FREED;
+	if (state == BUFFTRACK_STATE_CONTEXT && broken(m, MODEL_BREAK_CONTEXT))
+		state = BUFFTRACK_STATE_RESET;
+	if (broken(m, MODEL_BREAK_EVENT_CLIENT))
+		client = rec->last.alloc.client;
 	rec->last.state = state;
-	rec->last.refs = 0;
 	rec->last.end.call = m->call;
+	rec->last.end.client = client;
+	rec->last.end.stack = broken(m, MODEL_BREAK_STACKS) ? 0 : stack;
+}
+
+/* A FREE LAST: the caller's reference is gone, others are left. */
+static void life_last(struct model *m, struct model_record *rec, uint64_t client,
+		      unsigned int stack)
+{
+	unsigned int i;
+
+	if (broken(m, MODEL_BREAK_LAST_LEFT)) {
+		life_end(m, rec, BUFFTRACK_STATE_LAST, client, stack);
+		rec->frees++;
+		return;
+	}
+	for (i = 0; i < rec->nr_holds; i++) {
+		if (rec->holds[i].count && broken(m, MODEL_BREAK_LAST_PLACE))
+			rec->holds[i].client->counts.live--;
+		if (rec->holds[i].count && !broken(m, MODEL_BREAK_LAST_BYTES))
+			count_bytes(m, &rec->holds[i].client->counts, -1, rec->last.size);
+	}
+	count_life(m, rec, -1);
+	rec->frees += !broken(m, MODEL_BREAK_LAST_FREES);
+	rec->held = true;
+	rec->tombed = m->call;
+	rec->last.state = broken(m, MODEL_BREAK_LAST_STATE) ? BUFFTRACK_STATE_FREED
+							    : BUFFTRACK_STATE_LAST;
+	rec->last.end.call = m->call;
+	rec->last.end.client = client;
 	rec->last.end.stack = broken(m, MODEL_BREAK_STACKS) ? 0 : stack;
 }
 
@@ -490,10 +566,10 @@ static void life_begin(struct call *call)
 	struct bufftrack_op *op = call->op;
 	struct model *m = call->m;
 	struct model_record *rec = call->rec;
-	struct scopes s;
-	unsigned int i;
 
 	if (rec && broken(m, MODEL_BREAK_REVIVE)) {
+		if (rec->held)
+			holds_end(m, rec);
 		record_free(m, rec);
 		rec = NULL;
 	}
@@ -511,87 +587,33 @@ static void life_begin(struct call *call)
 	}
 	call->rec = rec;
 
+	if (rec->held)
+		holds_end(m, rec);
 	if (rec->last.state != BUFFTRACK_STATE_MISSED || !broken(m, MODEL_BREAK_MISSED_STATE))
 		rec->prev = rec->last;
+	if (rec->prev.state == BUFFTRACK_STATE_LAST && broken(m, MODEL_BREAK_LAST_AGAIN))
+		rec->prev.state = BUFFTRACK_STATE_FREED;
 	rec->last = (struct model_life){
 		.generation = generation_next(call),
 		.size = op->size,
 		.tag = op->tag,
-		.flags = op->flags,
+		.flags = op->flags &
+			 (BUFFTRACK_F_EXCLUSIVE | BUFFTRACK_F_SHARED | BUFFTRACK_F_PERSISTENT),
 		.state = BUFFTRACK_STATE_LIVE,
+		.undone = broken(m, MODEL_BREAK_UNDONE_STAYS) && rec->prev.undone,
 		.views = broken(m, MODEL_BREAK_VIEWS) ? rec->prev.views : 0,
-		.alloc = { .call = m->call, .stack = stack_of(m, op) },
+		.alloc = { .call = m->call, .client = call->client->id, .stack = stack_of(m, op) },
 	};
 	rec->lives++;
 	if (!rec->first)
 		rec->first = rec->last.generation;
 
-	s = scopes_of(m, call->device, call->space, NULL);
-	for (i = 0; i < s.nr; i++)
-		count_live(m, s.counts[i], 1, op->size);
+	count_life(m, rec, 1);
 	hold_take(m, rec, call->client);
+	call->counts = true;
 }
 
-/* ---- ALLOC --------------------------------------------------------------- */
-
-static int alloc_view(struct call *call)
-{
-	struct model_record *rec = call->rec;
-
-	if (!is_live(rec))
-		return broken(call->m, MODEL_BREAK_VIEW_DANGLING) ? BUFFTRACK_OK
-								  : BUFFTRACK_DANGLING;
-	rec->last.views++;
-	if (broken(call->m, MODEL_BREAK_VIEW_REFS))
-		rec->last.refs++;
-	return BUFFTRACK_OK;
-}
-
-/* A verdict, or a negative errno */
-static int alloc(struct call *call)
-{
-	struct bufftrack_op *op = call->op;
-	struct model_record *rec = call->rec;
-	struct model *m = call->m;
-	struct model_hold *hold;
-	bool exclusive;
-
-	if (op->flags & BUFFTRACK_F_VIEW)
-		return alloc_view(call);
-
-	exclusive = (op->flags & BUFFTRACK_F_EXCLUSIVE) && !broken(m, MODEL_BREAK_EXCLUSIVE);
-	hold = is_live(rec) ? hold_find(rec, call->client) : NULL;
-	if (exclusive && broken(m, MODEL_BREAK_LIMIT_EXCLUSIVE))
-		hold = NULL;
-	if ((!hold || !hold->count) &&
-	    call->client->counts.live >= m->max_buffers + broken(m, MODEL_BREAK_LIMIT)) {
-		m->info.failed += !broken(m, MODEL_BREAK_FAILED);
-		return -ENOSPC;
-	}
-
-	if (!is_live(rec)) {
-		life_begin(call);
-		return BUFFTRACK_OK;
-	}
-	if (exclusive) {
-		life_end(m, rec, BUFFTRACK_STATE_MISSED, stack_of(m, op));
-		life_begin(call);
-		return BUFFTRACK_MISSED_FREE;
-	}
-
-	hold_take(m, rec, call->client);
-	if (broken(m, MODEL_BREAK_TAG_FIRST))
-		rec->last.tag = op->tag;
-	if (broken(m, MODEL_BREAK_FLAGS_FIRST))
-		rec->last.flags = op->flags;
-	if (op->size == rec->last.size)
-		return BUFFTRACK_OK;
-	if (broken(m, MODEL_BREAK_SIZE_FIRST))
-		rec->last.size = op->size;
-	return broken(m, MODEL_BREAK_SIZE_ALLOC) ? BUFFTRACK_OK : BUFFTRACK_SIZE_MISMATCH;
-}
-
-/* ---- FREE ---------------------------------------------------------------- */
+/* ---- what is meant, and what is proven ----------------------------------- */
 
 enum named { NAMED_LAST, NAMED_PREV, NAMED_OLDER, NAMED_NEVER };
 
@@ -620,12 +642,189 @@ static enum named named_life(const struct call *call)
 	return NAMED_NEVER;
 }
 
+/* Of what an earlier bad verdict has left over */
+static bool is_consequence(const struct model_record *rec, enum named named)
+{
+	if (named == NAMED_LAST)
+		return rec->held;
+	return named == NAMED_PREV && (rec->prev.state == BUFFTRACK_STATE_MISSED ||
+				       rec->prev.state == BUFFTRACK_STATE_LAST);
+}
+
+/* Whether a token proves it, or that the key had one allocation only. */
+static bool is_proven(const struct call *call, enum named named)
+{
+	const struct model_record *rec = call->rec;
+	const struct model *m = call->m;
+	uint64_t token = call->op->token;
+	bool lost = call->lost && !broken(m, MODEL_BREAK_PROBABLE_LOST);
+
+	if (!rec)
+		return !lost;
+	if (!token)
+		return !lost && (rec->lives <= 1 || broken(m, MODEL_BREAK_PROBABLE_LIVES));
+	if (named != NAMED_OLDER)
+		return true;
+	if (!is_live(rec) && !broken(m, MODEL_BREAK_PROBABLE_DEAD))
+		return false;
+	return token / MODEL_BLOCK == rec->last.generation / MODEL_BLOCK &&
+	       !broken(m, MODEL_BREAK_PROBABLE_BLOCK);
+}
+
+/* What is to be said beside a verdict */
+static uint32_t proof(const struct call *call, enum named named, uint32_t verdict)
+{
+	const struct model_client *client = call->client;
+	const struct model_record *rec = call->rec;
+	const struct model *m = call->m;
+	bool of_alloc = verdict == BUFFTRACK_MISSED_FREE || verdict == BUFFTRACK_DANGLING;
+	uint32_t info = 0, makes = 0, without = 0;
+	bool token = call->op->token && rec && !broken(m, MODEL_BREAK_PROBABLE_TOKEN);
+
+	if (client->unrecorded ||
+	    (client->flags & BUFFTRACK_CLIENT_PARTIAL && !broken(m, MODEL_BREAK_PARTIAL)))
+		info |= BUFFTRACK_INFO_NOT_RECORDED;
+	if (client->flags & BUFFTRACK_CLIENT_FORKED && !broken(m, MODEL_BREAK_FORKED))
+		info |= BUFFTRACK_INFO_FORKED;
+	if (call->lost && (!rec || named == NAMED_OLDER) && !broken(m, MODEL_BREAK_LOST_TOKEN))
+		info |= BUFFTRACK_INFO_HISTORY_LOST;
+	if (rec && !of_alloc && is_consequence(rec, named) && !broken(m, MODEL_BREAK_CONSEQUENCE))
+		info |= BUFFTRACK_INFO_CONSEQUENCE;
+	if (rec && named == NAMED_LAST && rec->last.undone && !broken(m, MODEL_BREAK_UNDONE))
+		info |= BUFFTRACK_INFO_UNDONE;
+	if (rec && named == NAMED_LAST && rec->last.views && !is_live(rec) &&
+	    !broken(m, MODEL_BREAK_VIEWS_LEFT))
+		info |= BUFFTRACK_INFO_VIEWS_LEFT;
+
+	if (!broken(m, MODEL_BREAK_PROBABLE_UNDONE))
+		makes |= BUFFTRACK_INFO_UNDONE;
+	if (!broken(m, MODEL_BREAK_PROBABLE_CONSEQUENCE))
+		makes |= BUFFTRACK_INFO_CONSEQUENCE;
+	if (!broken(m, MODEL_BREAK_PROBABLE_RECORDED))
+		without |= BUFFTRACK_INFO_NOT_RECORDED | BUFFTRACK_INFO_FORKED;
+	if (verdict == BUFFTRACK_MISSED_FREE && broken(m, MODEL_BREAK_PROBABLE_MISSED))
+		return info;
+	if (!is_proven(call, named) || info & makes || (!token && info & without) ||
+	    verdict == BUFFTRACK_MISSED_FREE)
+		info |= BUFFTRACK_INFO_PROBABLE;
+	return info;
+}
+
+/* ---- ALLOC --------------------------------------------------------------- */
+
+/* Of what must be live, and, with a token, be that allocation */
+static bool is_dangling(const struct call *call)
+{
+	const struct bufftrack_op *op = call->op;
+	const struct model *m = call->m;
+	bool view = op->flags & BUFFTRACK_F_VIEW;
+
+	if (!view && !(op->flags & BUFFTRACK_F_RETAIN))
+		return false;
+	if (!is_live(call->rec))
+		return view || !broken(m, MODEL_BREAK_RETAIN);
+	if (broken(m, view ? MODEL_BREAK_VIEW_TOKEN : MODEL_BREAK_RETAIN_TOKEN))
+		return false;
+	return op->token && op->token != call->rec->last.generation;
+}
+
+static int alloc_dangling(struct call *call)
+{
+	enum named named = call->rec ? named_life(call) : NAMED_NEVER;
+
+	if ((call->op->flags & BUFFTRACK_F_VIEW) && broken(call->m, MODEL_BREAK_VIEW_DANGLING))
+		return BUFFTRACK_OK;
+	call->op->info = proof(call, named, BUFFTRACK_DANGLING);
+	return BUFFTRACK_DANGLING;
+}
+
+static int alloc_view(struct call *call)
+{
+	struct model_record *rec = call->rec;
+
+	rec->last.views++;
+	if (broken(call->m, MODEL_BREAK_VIEW_REFS))
+		rec->last.refs++;
+	return BUFFTRACK_OK;
+}
+
+static int alloc_missed(struct call *call)
+{
+	struct model_record *rec = call->rec;
+
+	life_end(call->m, rec, BUFFTRACK_STATE_MISSED, call->client->id,
+		 stack_of(call->m, call->op));
+	life_begin(call);
+	call->op->info = proof(call, NAMED_PREV, BUFFTRACK_MISSED_FREE);
+	return BUFFTRACK_MISSED_FREE;
+}
+
+/* A further reference; but SAME has one a client. */
+static int alloc_more(struct call *call, const struct model_hold *hold)
+{
+	struct bufftrack_op *op = call->op;
+	struct model_record *rec = call->rec;
+	struct model *m = call->m;
+	bool same = op->flags & BUFFTRACK_F_SAME && !broken(m, MODEL_BREAK_SAME);
+
+	if (!same || !(broken(m, MODEL_BREAK_SAME_FIRST) || (hold && hold->count))) {
+		hold_take(m, rec, call->client);
+		call->counts = true;
+	}
+	if (broken(m, MODEL_BREAK_TAG_FIRST))
+		rec->last.tag = op->tag;
+	if (broken(m, MODEL_BREAK_FLAGS_FIRST))
+		rec->last.flags = op->flags;
+	if (broken(m, MODEL_BREAK_PERSISTENT_LATER))
+		rec->last.flags |= op->flags & BUFFTRACK_F_PERSISTENT;
+	if (op->size == rec->last.size)
+		return BUFFTRACK_OK;
+	op->info = proof(call, NAMED_LAST, BUFFTRACK_SIZE_MISMATCH);
+	if (broken(m, MODEL_BREAK_SIZE_FIRST))
+		rec->last.size = op->size;
+	return broken(m, MODEL_BREAK_SIZE_ALLOC) ? BUFFTRACK_OK : BUFFTRACK_SIZE_MISMATCH;
+}
+
+/* A verdict, or a negative errno */
+static int alloc(struct call *call)
+{
+	struct bufftrack_op *op = call->op;
+	struct model_record *rec = call->rec;
+	struct model *m = call->m;
+	struct model_hold *hold;
+	bool exclusive;
+
+	if (is_dangling(call))
+		return alloc_dangling(call);
+	if (op->flags & BUFFTRACK_F_VIEW)
+		return alloc_view(call);
+
+	exclusive = (op->flags & BUFFTRACK_F_EXCLUSIVE) && !broken(m, MODEL_BREAK_EXCLUSIVE);
+	hold = is_live(rec) ? hold_find(rec, call->client) : NULL;
+	if (exclusive && broken(m, MODEL_BREAK_LIMIT_EXCLUSIVE))
+		hold = NULL;
+	if ((!hold || !hold->count) &&
+	    call->client->counts.live >= m->max_buffers + broken(m, MODEL_BREAK_LIMIT)) {
+		m->info.failed += !broken(m, MODEL_BREAK_FAILED);
+		return -ENOSPC;
+	}
+
+	if (!is_live(rec)) {
+		life_begin(call);
+		return BUFFTRACK_OK;
+	}
+	return exclusive ? alloc_missed(call) : alloc_more(call, hold);
+}
+
+/* ---- FREE ---------------------------------------------------------------- */
+
 static uint32_t verdict_of_end(const struct model *m, uint32_t state)
 {
 	switch (state) {
 	case BUFFTRACK_STATE_EXITED:
 		return BUFFTRACK_FREE_AFTER_EXIT;
 	case BUFFTRACK_STATE_RESET:
+	case BUFFTRACK_STATE_CONTEXT:
 		return BUFFTRACK_FREE_AFTER_RESET;
 	case BUFFTRACK_STATE_MISSED:
 		return broken(m, MODEL_BREAK_MISSED_DEAD) ? BUFFTRACK_DOUBLE_FREE
@@ -647,40 +846,65 @@ static uint32_t free_dead(const struct call *call, enum named named)
 	}
 }
 
+/* Whether a LAST ends what has references left. */
+static bool is_last(const struct call *call, const struct model_hold *hold)
+{
+	const struct model_record *rec = call->rec;
+	const struct model *m = call->m;
+
+	if (!(call->op->flags & BUFFTRACK_F_LAST) || !is_live(rec) || broken(m, MODEL_BREAK_LAST))
+		return false;
+	if (hold->client != call->client && !broken(m, MODEL_BREAK_LAST_WITHOUT))
+		return false;
+	return rec->last.refs > 1 || broken(m, MODEL_BREAK_LAST_ALONE);
+}
+
 static uint32_t free_drop(struct call *call, struct model_hold *hold)
 {
 	struct bufftrack_op *op = call->op;
 	struct model_record *rec = call->rec;
+	struct model *m = call->m;
+	bool last = is_last(call, hold);
 	uint32_t verdict = BUFFTRACK_OK;
 
-	if (op->size && op->size != rec->last.size && !broken(call->m, MODEL_BREAK_SIZE_FREE))
+	if (last)
+		verdict = BUFFTRACK_HELD_FREE;
+	else if (op->size && op->size != rec->last.size && !broken(m, MODEL_BREAK_SIZE_FREE))
 		verdict = BUFFTRACK_SIZE_MISMATCH;
-	hold_drop(call->m, rec, hold);
-	if (!rec->last.refs)
-		life_end(call->m, rec, BUFFTRACK_STATE_FREED, stack_of(call->m, op));
+	if (verdict != BUFFTRACK_OK || rec->held)
+		op->info = proof(call, NAMED_LAST, verdict);
+
+	call->counts = true;
+	hold_drop(m, rec, hold);
+	if (last) {
+		if (rec->last.views && !broken(m, MODEL_BREAK_VIEWS_LEFT))
+			op->info |= BUFFTRACK_INFO_VIEWS_LEFT;
+		life_last(m, rec, call->client->id, stack_of(m, op));
+	} else if (!rec->last.refs && rec->held) {
+		holds_end(m, rec);
+	} else if (!rec->last.refs) {
+		life_end(m, rec, BUFFTRACK_STATE_FREED, call->client->id, stack_of(m, op));
+	}
 	return verdict;
 }
 
-static uint32_t free_live(struct call *call, enum named named)
+/* Of what is live, or what a LAST left */
+static uint32_t free_held(struct call *call)
 {
 	struct model_record *rec = call->rec;
 	struct model *m = call->m;
 	struct model_hold *own = hold_find(rec, call->client);
-	struct model_hold *oldest;
+	struct model_hold *oldest = hold_oldest(m, rec, MODEL_BREAK_SHARED_OLDEST);
+	bool shared = rec->last.flags & BUFFTRACK_F_SHARED;
 
-	if (named != NAMED_LAST) {
-		if (broken(m, MODEL_BREAK_STALE))
-			life_end(m, rec, BUFFTRACK_STATE_FREED, 0);
-		return BUFFTRACK_STALE_FREE;
-	}
-
-	oldest = hold_oldest(m, rec, MODEL_BREAK_SHARED_OLDEST);
 	if (own && own->count) {
-		if ((rec->last.flags & BUFFTRACK_F_SHARED) && broken(m, MODEL_BREAK_SHARED_OWN))
+		if (shared && broken(m, MODEL_BREAK_SHARED_OWN))
 			own = oldest;
 		return free_drop(call, own);
 	}
-	if ((rec->last.flags & BUFFTRACK_F_SHARED) || broken(m, MODEL_BREAK_SHARED_ALL))
+	if (own && shared && broken(m, MODEL_BREAK_SHARED_DROPPED))
+		return free_drop(call, oldest);
+	if (!own && (shared || broken(m, MODEL_BREAK_SHARED_ALL)))
 		return free_drop(call, oldest);
 	if (own && oldest && broken(m, MODEL_BREAK_DOUBLE_DROPS))
 		hold_drop(m, rec, oldest);
@@ -688,6 +912,17 @@ static uint32_t free_live(struct call *call, enum named named)
 		return broken(m, MODEL_BREAK_DROPPED) ? BUFFTRACK_FOREIGN_FREE
 						      : BUFFTRACK_DOUBLE_FREE;
 	return broken(m, MODEL_BREAK_FOREIGN) ? BUFFTRACK_DOUBLE_FREE : BUFFTRACK_FOREIGN_FREE;
+}
+
+static uint32_t free_live(struct call *call, enum named named)
+{
+	struct model *m = call->m;
+
+	if (named == NAMED_LAST)
+		return free_held(call);
+	if (broken(m, MODEL_BREAK_STALE))
+		life_end(m, call->rec, BUFFTRACK_STATE_FREED, call->client->id, 0);
+	return BUFFTRACK_STALE_FREE;
 }
 
 static uint32_t free_view(struct call *call)
@@ -706,55 +941,238 @@ static uint32_t free_one(struct call *call)
 {
 	struct bufftrack_op *op = call->op;
 	struct model_record *rec = call->rec;
+	enum named named = NAMED_NEVER;
 	struct model *m = call->m;
-	bool certain_lives = broken(m, MODEL_BREAK_PROBABLE_LIVES);
-	bool certain_lost = broken(m, MODEL_BREAK_PROBABLE_LOST);
-	enum named named;
-	uint32_t verdict;
+	uint32_t verdict = BUFFTRACK_UNKNOWN_FREE;
 
 	if (op->flags & BUFFTRACK_F_VIEW)
 		return free_view(call);
 
-	if (!rec) {
-		if (call->lost)
-			op->info = BUFFTRACK_INFO_HISTORY_LOST | BUFFTRACK_INFO_PROBABLE;
-		return BUFFTRACK_UNKNOWN_FREE;
+	if (rec)
+		named = named_life(call);
+	if (named != NAMED_NEVER) {
+		if (is_live(rec))
+			verdict = free_live(call, named);
+		else if (rec->held && named == NAMED_LAST)
+			verdict = free_held(call);
+		else
+			verdict = free_dead(call, named);
 	}
-
-	named = named_life(call);
-	if (named == NAMED_NEVER)
-		verdict = BUFFTRACK_UNKNOWN_FREE;
-	else if (is_live(rec))
-		verdict = free_live(call, named);
-	else
-		verdict = free_dead(call, named);
-	if (verdict == BUFFTRACK_OK || verdict == BUFFTRACK_SIZE_MISMATCH)
+	if (call->counts)
 		return verdict;
 
-	rec->refused += !broken(m, MODEL_BREAK_REFUSED);
-	if (named == NAMED_OLDER && !broken(m, MODEL_BREAK_LOST_TOKEN))
-		op->info |= BUFFTRACK_INFO_HISTORY_LOST;
-	if (op->token ? op->info & BUFFTRACK_INFO_HISTORY_LOST
-		      : (rec->lives > 1 && !certain_lives) || (call->lost && !certain_lost))
-		op->info |= BUFFTRACK_INFO_PROBABLE;
+	op->info = proof(call, named, verdict);
+	if (rec)
+		rec->refused += !broken(m, MODEL_BREAK_REFUSED);
 	return verdict;
+}
+
+/* ---- UNDO ---------------------------------------------------------------- */
+
+static bool had_counted(const struct model *m, const struct bufftrack_op *op)
+{
+	return op->verdict == BUFFTRACK_OK || op->verdict == BUFFTRACK_SIZE_MISMATCH ||
+	       op->verdict == BUFFTRACK_HELD_FREE || broken(m, MODEL_BREAK_UNDO_BAD);
+}
+
+static bool reset_meant(const struct model_reset *reset, const struct model_record *rec)
+{
+	if (!reset->call)
+		return false;
+	if ((reset->flags & BUFFTRACK_RESET_SPACE) && rec->space->id != reset->space)
+		return false;
+	return !(reset->flags & BUFFTRACK_RESET_TAG) || rec->last.tag == reset->tag;
+}
+
+static struct model_reset *client_reset(struct model_client *client, uint64_t device)
+{
+	unsigned int i;
+
+	for (i = 0; i < client->nr_devices; i++) {
+		if (client->devices[i] == device)
+			return &client->resets[i];
+	}
+	return NULL;
+}
+
+static void hold_regain(struct model *m, struct model_record *rec, struct model_hold *hold)
+{
+	rec->last.refs++;
+	if (!hold->count++)
+		hold_count(m, rec, hold, 1);
+}
+
+/* What a LAST ended is live again, with its holds. */
+static void life_unlast(struct model *m, struct model_record *rec)
+{
+	unsigned int i;
+
+	rec->held = false;
+	rec->last.state = BUFFTRACK_STATE_LIVE;
+	rec->last.end = (struct model_when){ .call = 0 };
+	rec->frees -= !broken(m, MODEL_BREAK_UNDO_FREES);
+	for (i = 0; i < rec->nr_holds; i++) {
+		if (rec->holds[i].count)
+			count_bytes(m, &rec->holds[i].client->counts, 1, rec->last.size);
+	}
+	count_life(m, rec, 1);
+}
+
+/* Of what is live, or what a LAST left */
+static int undo_held(struct model *m, struct model_client *client, struct model_record *rec,
+		     const struct bufftrack_op *op)
+{
+	struct model_hold *hold = hold_find(rec, client);
+
+	if (!hold && (rec->last.flags & BUFFTRACK_F_SHARED))
+		hold = &rec->holds[0];
+	if (!hold)
+		return -ENOENT;
+	if (rec->held && op->verdict == BUFFTRACK_HELD_FREE) {
+		if (rec->last.end.client != client->id && !broken(m, MODEL_BREAK_UNDO_HELD))
+			return -ENOENT;
+		if (!broken(m, MODEL_BREAK_UNDO_LAST))
+			life_unlast(m, rec);
+	}
+	if (!broken(m, MODEL_BREAK_UNDO_REF))
+		hold_regain(m, rec, hold);
+	return 0;
+}
+
+/* An end is undone by whose FREE it was; a reset since is the end then. */
+static int undo_dead(struct model *m, struct model_client *client, struct model_record *rec)
+{
+	const struct model_reset *own = client_reset(client, rec->space->device->id);
+	const struct model_reset *all = &rec->space->device->reset;
+	uint64_t ended = rec->last.end.call;
+	bool anyones = broken(m, MODEL_BREAK_UNDO_ANOTHERS);
+
+	switch (rec->last.state) {
+	case BUFFTRACK_STATE_RESET:
+	case BUFFTRACK_STATE_CONTEXT:
+		return 0;
+	case BUFFTRACK_STATE_FREED:
+	case BUFFTRACK_STATE_LAST:
+		break;
+	default:
+		if (!broken(m, MODEL_BREAK_UNDO_EXIT))
+			return -ENOENT;
+		anyones = true;
+		break;
+	}
+	if (rec->last.end.client != client->id && !anyones)
+		return -ENOENT;
+	if (broken(m, MODEL_BREAK_UNDO))
+		return 0;
+	if (broken(m, MODEL_BREAK_UNDO_LIMIT) && client->counts.live >= m->max_buffers)
+		return -ENOSPC;
+	rec->frees -= rec->frees && !broken(m, MODEL_BREAK_UNDO_FREES);
+	if (reset_meant(all, rec) && all->call > ended && !broken(m, MODEL_BREAK_UNDO_RESET)) {
+		rec->last.state = BUFFTRACK_STATE_RESET;
+		return 0;
+	}
+	if (reset_meant(own, rec) && own->call > ended && !broken(m, MODEL_BREAK_UNDO_CONTEXT)) {
+		rec->last.state = BUFFTRACK_STATE_CONTEXT;
+		return 0;
+	}
+	rec->last.state = BUFFTRACK_STATE_LIVE;
+	rec->last.end = (struct model_when){ .call = 0 };
+	count_life(m, rec, 1);
+	hold_take(m, rec, client);
+	return 0;
+}
+
+static int undo_judge(struct model *m, struct model_client *client, struct bufftrack_op *op)
+{
+	struct model_device *device = model_device(m, op->device);
+	struct model_record *rec;
+	struct scopes s;
+	unsigned int i;
+	int rc;
+
+	if (!device || !client_uses(client, op->device) || !op->generation)
+		return -ENOENT;
+	rec = model_record(m, client, op->device, op->space, op->buffer);
+	if (!rec || op->generation > rec->last.generation)
+		return -ENOENT;
+	if (op->generation < rec->last.generation)
+		return broken(m, MODEL_BREAK_UNDO_STALE) ? -ENOENT : -ESTALE;
+	rc = is_live(rec) || rec->held ? undo_held(m, client, rec, op) : undo_dead(m, client, rec);
+	if (rc)
+		return rc;
+
+	rec->last.undone = true;
+	s = scopes_of(m, device, rec->space, client);
+	for (i = 0; i < s.nr; i++)
+		s.counts[i]->undos += !broken(m, MODEL_BREAK_UNDO_COUNT);
+	op->generation = rec->last.generation;
+	op->refs = rec->last.refs;
+	return 0;
+}
+
+/* A FREE's own struct, as it was answered */
+static int undo(struct model *m, struct model_client *client, struct bufftrack_op *op)
+{
+	__u32 known = BUFFTRACK_F_LAST;
+	int rc = 0;
+
+	m->call++;
+	if (broken(m, MODEL_BREAK_UNDO_VIEW))
+		known |= BUFFTRACK_F_VIEW;
+	if (op->reserved || op->tag || (op->flags & ~known))
+		return -EINVAL;
+	if (had_counted(m, op))
+		rc = undo_judge(m, client, op);
+	else
+		op->refs = 0;
+	if (rc)
+		return rc;
+	m->judged = true;
+	op->verdict = BUFFTRACK_OK;
+	op->info = 0;
+	op->error = 0;
+	op->stack_id = 0;
+	return 0;
 }
 
 /* ---- one ALLOC or FREE --------------------------------------------------- */
 
-static bool op_valid(const struct model *m, const struct bufftrack_op *op, bool alloc)
+static bool alloc_valid(const struct bufftrack_op *op)
 {
-	const __u32 known = alloc ? BUFFTRACK_F_EXCLUSIVE | BUFFTRACK_F_SHARED | BUFFTRACK_F_VIEW
-				  : BUFFTRACK_F_VIEW;
+	const __u32 known = BUFFTRACK_F_EXCLUSIVE | BUFFTRACK_F_SHARED | BUFFTRACK_F_VIEW |
+			    BUFFTRACK_F_RETAIN | BUFFTRACK_F_SAME | BUFFTRACK_F_PERSISTENT;
+	const __u32 with_token = BUFFTRACK_F_VIEW | BUFFTRACK_F_RETAIN;
+	unsigned int kinds = !!(op->flags & BUFFTRACK_F_EXCLUSIVE) +
+			     !!(op->flags & BUFFTRACK_F_RETAIN) + !!(op->flags & BUFFTRACK_F_SAME);
 
-	if (op->flags & ~known)
+	if ((op->flags & ~known) || kinds > 1)
 		return false;
 	if ((op->flags & BUFFTRACK_F_VIEW) && op->flags != BUFFTRACK_F_VIEW)
+		return false;
+	return !op->token || (op->flags & with_token);
+}
+
+static bool free_valid(const struct model *m, const struct model_client *client,
+		       const struct bufftrack_op *op)
+{
+	if (op->tag ||
+	    (op->flags && op->flags != BUFFTRACK_F_VIEW && op->flags != BUFFTRACK_F_LAST))
+		return false;
+	return op->token || !(client->flags & BUFFTRACK_CLIENT_REQUIRE_TOKEN) ||
+	       broken(m, MODEL_BREAK_REQUIRE_TOKEN);
+}
+
+static bool op_valid(const struct call *call, bool alloc)
+{
+	const struct bufftrack_op *op = call->op;
+	const struct model *m = call->m;
+
+	if (op->reserved)
 		return false;
 	if (op->stack_depth > m->info.max_stack_depth &&
 	    (m->info.features & BUFFTRACK_FEATURE_STACK))
 		return false;
-	return alloc ? !op->token : !op->tag;
+	return alloc ? alloc_valid(op) : free_valid(m, call->client, op);
 }
 
 /* A verdict, or a negative errno */
@@ -767,7 +1185,7 @@ static int op_judge(struct call *call, bool alloc_it)
 	unsigned int i;
 
 	m->call++;
-	if (!op_valid(m, op, alloc_it))
+	if (!op_valid(call, alloc_it))
 		return -EINVAL;
 	if (op->stack && !(m->info.features & BUFFTRACK_FEATURE_STACK))
 		return -EOPNOTSUPP;
@@ -779,6 +1197,10 @@ static int op_judge(struct call *call, bool alloc_it)
 	call->lost = model_is_lost(m, op->device,
 				   call->client->flags & BUFFTRACK_CLIENT_PRIVATE ? call->client->id
 										  : 0);
+	op->stack_id = stack_of(m, op);
+	/* To look whether it is live, the client comes to the device. */
+	if (call->device && (op->flags & (BUFFTRACK_F_RETAIN | BUFFTRACK_F_VIEW)))
+		client_use(call->client, op->device);
 	verdict = alloc_it ? alloc(call) : (int)free_one(call);
 	if (verdict < 0)
 		return verdict;
@@ -790,9 +1212,7 @@ static int op_judge(struct call *call, bool alloc_it)
 	s = scopes_of(m, call->device, call->space, call->client);
 	for (i = 0; i < s.nr; i++) {
 		s.counts[i]->verdicts[verdict]++;
-		if ((op->flags & BUFFTRACK_F_VIEW) ||
-		    (verdict != BUFFTRACK_OK && verdict != BUFFTRACK_SIZE_MISMATCH &&
-		     verdict != BUFFTRACK_MISSED_FREE))
+		if (!call->counts)
 			continue;
 		if (alloc_it)
 			s.counts[i]->allocs++;
@@ -827,10 +1247,14 @@ static int op_one(struct model *m, struct model_client *client, struct bufftrack
 	op->verdict = 0;
 	op->info = 0;
 	op->error = 0;
+	op->stack_id = 0;
 	verdict = op_judge(&call, alloc_it);
-	if (verdict < 0)
+	if (verdict < 0) {
+		client->unrecorded |= !broken(m, MODEL_BREAK_NOT_RECORDED);
 		return verdict;
+	}
 	*bad = verdict != BUFFTRACK_OK;
+	client->unrecorded |= *bad && broken(m, MODEL_BREAK_NOT_RECORDED_BAD);
 	if ((client->flags & BUFFTRACK_CLIENT_STRICT) && !broken(m, MODEL_BREAK_STRICT))
 		return -model_verdict_errno(verdict);
 	return 0;
@@ -848,11 +1272,27 @@ static int op_alone(struct model *m, struct model_client *client, struct bufftra
 	bool bad = false;
 	int rc;
 
-	if (op->op)
+	if (op->op) {
+		client->unrecorded |= !broken(m, MODEL_BREAK_NOT_RECORDED);
 		return -EINVAL;
+	}
 	rc = op_one(m, client, op, alloc_it, seen, &bad);
 	trap(m, client, bad);
 	return rc;
+}
+
+static int undo_alone(struct model *m, struct model_client *client, struct bufftrack_op *op)
+{
+	return op->op ? -EINVAL : undo(m, client, op);
+}
+
+static void op_clear(struct bufftrack_op *op)
+{
+	op->generation = 0;
+	op->refs = 0;
+	op->verdict = 0;
+	op->info = 0;
+	op->stack_id = 0;
 }
 
 static int batch(struct model *m, struct model_client *client, struct bufftrack_batch *b,
@@ -878,11 +1318,13 @@ static int batch(struct model *m, struct model_client *client, struct bufftrack_
 			op_seen = (void *)(uintptr_t)(seen->entries + at);
 		if (op->op == BUFFTRACK_OP_ALLOC || op->op == BUFFTRACK_OP_FREE) {
 			rc = op_one(m, client, op, op->op == BUFFTRACK_OP_ALLOC, op_seen, &bad);
+		} else if (op->op == BUFFTRACK_OP_UNDO) {
+			rc = undo(m, client, op);
+			if (rc)
+				op_clear(op);
 		} else {
-			op->generation = 0;
-			op->refs = 0;
-			op->verdict = 0;
-			op->info = 0;
+			op_clear(op);
+			client->unrecorded |= !broken(m, MODEL_BREAK_NOT_RECORDED);
 			rc = -EINVAL;
 		}
 		op->error = rc;
@@ -908,19 +1350,27 @@ struct model_client *model_open(struct model *m, uint64_t id)
 	return client;
 }
 
+/* A client that goes drops its hold: of what is live that is a LEAK, but for PERSISTENT. */
 static void leak(struct model *m, struct model_record *rec, struct model_hold *hold)
 {
 	struct model_space *space = rec->space;
 	struct scopes s = scopes_of(m, space->device, space, NULL);
+	bool told = !(rec->last.flags & BUFFTRACK_F_PERSISTENT) ||
+		    broken(m, MODEL_BREAK_PERSISTENT);
+	uint64_t id = hold->client->id;
 	unsigned int i;
 
-	for (i = 0; i < s.nr; i++)
+	if (rec->held)
+		told &= broken(m, MODEL_BREAK_LAST_LEAK);
+	for (i = 0; i < s.nr && told; i++)
 		s.counts[i]->verdicts[BUFFTRACK_LEAK] +=
 			broken(m, MODEL_BREAK_LEAK_COUNT) ? hold->count : 1;
 	while (hold->count)
 		hold_drop(m, rec, hold);
-	if (!rec->last.refs || broken(m, MODEL_BREAK_EXIT_HELD))
-		life_end(m, rec, BUFFTRACK_STATE_EXITED, 0);
+	if (rec->held && !rec->last.refs)
+		holds_end(m, rec);
+	else if (!rec->held && (!rec->last.refs || broken(m, MODEL_BREAK_EXIT_HELD)))
+		life_end(m, rec, BUFFTRACK_STATE_EXITED, id, 0);
 }
 
 static void hold_remove(struct model_record *rec, const struct model_client *client)
@@ -941,7 +1391,7 @@ void model_close(struct model *m, struct model_client *client)
 
 	m->call++;
 	for (rec = m->records; rec; rec = rec->next) {
-		hold = is_live(rec) ? hold_find(rec, client) : NULL;
+		hold = hold_find(rec, client);
 		if (hold && hold->count)
 			leak(m, rec, hold);
 		hold_remove(rec, client);
@@ -966,14 +1416,19 @@ void model_close(struct model *m, struct model_client *client)
 static int client_set(struct model *m, struct model_client *client, struct bufftrack_client *arg)
 {
 	const __u32 known = BUFFTRACK_CLIENT_NAME | BUFFTRACK_CLIENT_PRIVATE |
-			    BUFFTRACK_CLIENT_STRICT | BUFFTRACK_CLIENT_TRAP;
+			    BUFFTRACK_CLIENT_STRICT | BUFFTRACK_CLIENT_TRAP |
+			    BUFFTRACK_CLIENT_REQUIRE_TOKEN | BUFFTRACK_CLIENT_PARTIAL |
+			    BUFFTRACK_CLIENT_FORKED;
+	__u32 stay = BUFFTRACK_CLIENT_PRIVATE;
 	__u32 mask = arg->mask & ~BUFFTRACK_CLIENT_NAME;
 
 	if ((arg->mask & ~known) || (arg->flags & ~known) || (arg->flags & BUFFTRACK_CLIENT_NAME))
 		return -EINVAL;
 	if ((arg->mask & BUFFTRACK_CLIENT_NAME) && !memchr(arg->name, 0, sizeof(arg->name)))
 		return -EINVAL;
-	if (client->flags & mask & ~arg->flags & BUFFTRACK_CLIENT_PRIVATE)
+	if (!broken(m, MODEL_BREAK_CLIENT_STAYS))
+		stay |= BUFFTRACK_CLIENT_PARTIAL | BUFFTRACK_CLIENT_FORKED;
+	if (client->flags & mask & ~arg->flags & stay)
 		return -EINVAL;
 	if ((arg->flags & mask & ~client->flags & BUFFTRACK_CLIENT_PRIVATE) && client->used &&
 	    !broken(m, MODEL_BREAK_CLIENT_BUSY))
@@ -1012,7 +1467,8 @@ static int label(struct model *m, struct model_client *client, const struct buff
 	struct model_space *space;
 	char *to;
 
-	if ((arg->flags & ~BUFFTRACK_LABEL_SPACE) || (arg->space && !of_space) || !label_valid(arg))
+	if ((arg->flags & ~BUFFTRACK_LABEL_SPACE) || arg->tag || (arg->space && !of_space) ||
+	    !label_valid(arg))
 		return -EINVAL;
 
 	client->used = true;
@@ -1030,26 +1486,105 @@ static int label(struct model *m, struct model_client *client, const struct buff
 	return 0;
 }
 
-static int reset(struct model *m, struct bufftrack_reset *arg)
+static void reset_all(struct model *m, struct model_client *client, struct model_device *device,
+		      struct bufftrack_reset *arg)
 {
-	struct model_device *device;
 	struct model_record *rec;
 
-	if (arg->flags || arg->space || arg->tag)
+	device->reset = (struct model_reset){
+		.call = m->call,
+		.flags = broken(m, MODEL_BREAK_RESET_SPACE) ? 0 : arg->flags,
+		.space = arg->space,
+	};
+	for (rec = m->records; rec; rec = rec->next) {
+		if (rec->space->device != device || !reset_meant(&device->reset, rec))
+			continue;
+		if (rec->owner && broken(m, MODEL_BREAK_RESET_PRIVATE))
+			continue;
+		if (rec->held && !broken(m, MODEL_BREAK_LAST_RESET))
+			holds_end(m, rec);
+		if (!is_live(rec))
+			continue;
+		life_end(m, rec, BUFFTRACK_STATE_RESET, client->id, 0);
+		arg->lives++;
+	}
+}
+
+/* Of what the caller holds on one device */
+static void reset_own(struct model *m, struct model_client *client, uint64_t device,
+		      struct bufftrack_reset *arg)
+{
+	struct model_reset *reset = client_reset(client, device);
+	struct model_record *rec;
+	struct model_hold *hold;
+
+	*reset = (struct model_reset){
+		.call = m->call,
+		.flags = arg->flags,
+		.space = arg->space,
+		.tag = arg->tag,
+	};
+	if (broken(m, MODEL_BREAK_CONTEXT_TAG))
+		reset->flags &= ~BUFFTRACK_RESET_TAG;
+	if (broken(m, MODEL_BREAK_CONTEXT_SPACE))
+		reset->flags &= ~BUFFTRACK_RESET_SPACE;
+	for (rec = m->records; rec; rec = rec->next) {
+		hold = hold_find(rec, client);
+		if (rec->space->device->id != device || !hold || !hold->count ||
+		    !reset_meant(reset, rec))
+			continue;
+		arg->holds += broken(m, MODEL_BREAK_CONTEXT_HOLDS) ? hold->count : 1;
+		while (hold->count)
+			hold_drop(m, rec, hold);
+		if (broken(m, MODEL_BREAK_CONTEXT_HAD))
+			hold_remove(rec, client);
+		if (rec->last.refs && !broken(m, MODEL_BREAK_CONTEXT_OTHERS))
+			continue;
+		if (rec->held) {
+			holds_end(m, rec);
+			continue;
+		}
+		life_end(m, rec, BUFFTRACK_STATE_CONTEXT, client->id, 0);
+		arg->lives++;
+	}
+}
+
+static bool reset_valid(const struct bufftrack_reset *arg)
+{
+	const __u32 known = BUFFTRACK_RESET_CLIENT | BUFFTRACK_RESET_SPACE | BUFFTRACK_RESET_TAG |
+			    BUFFTRACK_RESET_ALL;
+	bool all = arg->flags & BUFFTRACK_RESET_ALL;
+	bool tag = arg->flags & BUFFTRACK_RESET_TAG;
+	bool space = arg->flags & BUFFTRACK_RESET_SPACE;
+
+	if ((arg->flags & ~known) || ((all || tag) && !(arg->flags & BUFFTRACK_RESET_CLIENT)))
+		return false;
+	if (all && (space || arg->device))
+		return false;
+	return (space || !arg->space) && (tag || !arg->tag);
+}
+
+static int reset(struct model *m, struct model_client *client, struct bufftrack_reset *arg)
+{
+	struct model_device *device = model_device(m, arg->device);
+	unsigned int i;
+
+	if (!reset_valid(arg))
 		return -EINVAL;
-	device = model_device(m, arg->device);
-	if (!device)
+	if (!device && !(arg->flags & BUFFTRACK_RESET_CLIENT))
 		return -ENODEV;
 
 	m->call++;
 	arg->lives = 0;
-	for (rec = m->records; rec; rec = rec->next) {
-		if (rec->space->device != device || !is_live(rec))
+	arg->holds = 0;
+	if (!(arg->flags & BUFFTRACK_RESET_CLIENT))
+		reset_all(m, client, device, arg);
+	for (i = 0; i < client->nr_devices && (arg->flags & BUFFTRACK_RESET_CLIENT); i++) {
+		if (client->devices[i] != arg->device && !(arg->flags & BUFFTRACK_RESET_ALL))
 			continue;
-		if (rec->owner && broken(m, MODEL_BREAK_RESET_PRIVATE))
-			continue;
-		life_end(m, rec, BUFFTRACK_STATE_RESET, 0);
-		arg->lives++;
+		reset_own(m, client, client->devices[i], arg);
+		if (broken(m, MODEL_BREAK_CONTEXT_ALL))
+			break;
 	}
 	trim(m);
 	return 0;
@@ -1077,6 +1612,7 @@ static void stat_counts(const struct model_counts *counts, struct bufftrack_stat
 	st->allocs = counts->allocs;
 	st->frees = counts->frees;
 	st->evicted = counts->evicted;
+	st->undos = counts->undos;
 	for (i = 0; i < BUFFTRACK_NR_VERDICTS; i++)
 		st->verdicts[i] = counts->verdicts[i];
 }
@@ -1184,14 +1720,17 @@ static int stat(const struct model *m, const struct model_client *self, struct b
 		.client = st->client,
 		.space = st->space,
 	};
+	unsigned int i;
 	int rc;
 
 	if (st->flags & ~BUFFTRACK_STAT_NEXT)
 		return -EINVAL;
 	if (st->cursor && !(st->flags & BUFFTRACK_STAT_NEXT))
 		return -EINVAL;
-	if (st->reserved[0] || st->reserved[1] || st->reserved[2] || st->reserved[3])
-		return -EINVAL;
+	for (i = 0; i < ARRAY_SIZE(st->reserved); i++) {
+		if (st->reserved[i])
+			return -EINVAL;
+	}
 	switch (st->scope) {
 	case BUFFTRACK_STAT_ALL:
 		rc = stat_all(m, &out);
@@ -1223,8 +1762,10 @@ static struct bufftrack_event event_of(const struct model *m, const struct model
 		return event;
 	event.time = when->call;
 	event.stack_id = when->stack;
+	event.client = when->client;
 	event.pid = m->pid;
 	event.tid = m->tid;
+	event.uid = m->uid;
 	memcpy(event.comm, m->comm, sizeof(event.comm));
 	return event;
 }
@@ -1245,6 +1786,9 @@ static bool list_wants(const struct model *m, const struct bufftrack_list *f,
 		return false;
 	if (!(f->flags & BUFFTRACK_LIST_CLIENT))
 		return true;
+	/* What has ended is held by nobody, whatever a LAST left. */
+	if (!is_live(rec))
+		return false;
 	for (i = 0; i < rec->nr_holds; i++) {
 		if (rec->holds[i].client->id == f->client &&
 		    (rec->holds[i].count || broken(m, MODEL_BREAK_LIST_CLIENT)))
@@ -1256,7 +1800,14 @@ static bool list_wants(const struct model *m, const struct bufftrack_list *f,
 static void list_life(const struct model *m, struct model_record *rec, struct bufftrack_life *life)
 {
 	struct model_hold *oldest = hold_oldest(m, rec, MODEL_BREAK_HOLDER);
+	uint32_t flags = rec->last.flags;
 
+	if (rec->owner)
+		flags |= BUFFTRACK_LIFE_PRIVATE;
+	if (rec->last.undone)
+		flags |= BUFFTRACK_LIFE_UNDONE;
+	if (rec->last.views && !is_live(rec))
+		flags |= BUFFTRACK_LIFE_VIEWS_LEFT;
 	*life = (struct bufftrack_life){
 		.device = rec->space->device->id,
 		.buffer = rec->buffer,
@@ -1268,7 +1819,7 @@ static void list_life(const struct model *m, struct model_record *rec, struct bu
 		.state = rec->last.state,
 		.refs = rec->last.refs,
 		.views = rec->last.views,
-		.flags = rec->last.flags | (rec->owner ? BUFFTRACK_LIFE_PRIVATE : 0),
+		.flags = flags,
 		.lives = rec->lives,
 		.frees = rec->frees,
 		.refused = rec->refused,
@@ -1391,7 +1942,9 @@ int model_ioctl(struct model *m, struct model_client *client, unsigned long cmd,
 	case BUFFTRACK_IOC_LABEL:
 		return label(m, client, arg);
 	case BUFFTRACK_IOC_RESET:
-		return reset(m, arg);
+		return reset(m, client, arg);
+	case BUFFTRACK_IOC_UNDO:
+		return undo_alone(m, client, arg);
 	case BUFFTRACK_IOC_STAT:
 		return stat(m, client, arg);
 	case BUFFTRACK_IOC_LIST:

@@ -86,7 +86,67 @@
 	X(VIEWS, "a new allocation keeps the views")                           \
 	X(STACKS, "an allocation's end has no stack")                          \
 	X(LIST_CLIENT, "LIST by client knows whoever once held")               \
-	X(FAILED, "a refused ALLOC is not counted")
+	X(FAILED, "a refused ALLOC is not counted")                            \
+	X(RETAIN, "a RETAIN of what is not live begins an allocation")         \
+	X(RETAIN_TOKEN, "a RETAIN ignores its token")                          \
+	X(VIEW_TOKEN, "a VIEW ignores its token")                              \
+	X(SAME, "SAME adds a reference each time")                             \
+	X(SAME_FIRST, "SAME never adds a reference")                           \
+	X(PERSISTENT, "what is PERSISTENT leaks")                              \
+	X(PERSISTENT_LATER, "a later PERSISTENT counts, too")                  \
+	X(SHARED_DROPPED, "of a SHARED buffer who dropped his own drops on")   \
+	X(LAST, "LAST drops one reference")                                    \
+	X(LAST_ALONE, "LAST of the only reference leaves some")                \
+	X(LAST_WITHOUT, "LAST needs no hold")                                  \
+	X(LAST_LEFT, "LAST drops all references")                              \
+	X(LAST_PLACE, "what LAST left has no place in its client's limit")     \
+	X(LAST_BYTES, "what LAST left counts in its client's bytes")           \
+	X(LAST_FREES, "LAST does not count as a free of the key")              \
+	X(LAST_AGAIN, "what LAST ended is as freed when allocated anew")       \
+	X(LAST_STATE, "LAST ends as the last free does")                       \
+	X(LAST_EVICT, "what LAST left can be evicted")                         \
+	X(LAST_LEAK, "what LAST left leaks")                                   \
+	X(LAST_RESET, "RESET leaves what LAST left")                           \
+	X(UNDO, "UNDO of a last free does nothing")                            \
+	X(UNDO_REF, "UNDO of a reference does nothing")                        \
+	X(UNDO_BAD, "UNDO of a refused free takes back")                       \
+	X(UNDO_LAST, "UNDO of a LAST leaves the end")                          \
+	X(UNDO_HELD, "UNDO of a LAST is anybody's")                            \
+	X(UNDO_STALE, "UNDO of an older allocation is ENOENT")                 \
+	X(UNDO_ANOTHERS, "an end is anybody's to UNDO")                        \
+	X(UNDO_EXIT, "UNDO takes back an exit")                                \
+	X(UNDO_RESET, "UNDO ignores a reset since")                            \
+	X(UNDO_CONTEXT, "UNDO ignores a RESET CLIENT since")                   \
+	X(UNDO_COUNT, "an UNDO is not counted")                                \
+	X(UNDO_FREES, "an UNDO leaves the frees of the key")                   \
+	X(UNDO_LIMIT, "UNDO meets the limit")                                  \
+	X(UNDO_VIEW, "UNDO takes the FREE of a VIEW")                          \
+	X(UNDONE, "UNDONE is not told")                                        \
+	X(UNDONE_STAYS, "UNDONE is told of the next allocation")               \
+	X(CONSEQUENCE, "CONSEQUENCE is not told")                              \
+	X(NOT_RECORDED, "a refused call is not remembered")                    \
+	X(NOT_RECORDED_BAD, "a bad verdict counts as a refused call")          \
+	X(PARTIAL, "PARTIAL is not told")                                      \
+	X(FORKED, "FORKED is not told")                                        \
+	X(VIEWS_LEFT, "VIEWS_LEFT is not told")                                \
+	X(PROBABLE_MISSED, "MISSED_FREE may be certain")                       \
+	X(PROBABLE_UNDONE, "what was undone is certain")                       \
+	X(PROBABLE_CONSEQUENCE, "a consequence is certain")                    \
+	X(PROBABLE_RECORDED, "what may not be recorded is certain")            \
+	X(PROBABLE_TOKEN, "with a token what may not be recorded is probable") \
+	X(PROBABLE_BLOCK, "an older token of the key's block is probable")     \
+	X(PROBABLE_DEAD, "an older token of what is dead is certain")          \
+	X(REQUIRE_TOKEN, "REQUIRE_TOKEN changes nothing")                      \
+	X(CLIENT_STAYS, "PARTIAL and FORKED can be cleared")                   \
+	X(CONTEXT, "a RESET CLIENT ends as a RESET does")                      \
+	X(CONTEXT_OTHERS, "a RESET CLIENT ends what others hold")              \
+	X(CONTEXT_HAD, "who reset his holds never had them")                   \
+	X(CONTEXT_TAG, "a RESET CLIENT ignores its tag")                       \
+	X(CONTEXT_SPACE, "a RESET CLIENT ignores its space")                   \
+	X(CONTEXT_ALL, "a RESET CLIENT ALL is of one device")                  \
+	X(CONTEXT_HOLDS, "a RESET CLIENT counts references")                   \
+	X(RESET_SPACE, "a RESET ignores its space")                            \
+	X(EVENT_CLIENT, "an end is the allocating client's")
 
 #define X(name, words) MODEL_BREAK_##name,
 enum model_break { MODEL_BREAKS(X) MODEL_NR_BREAKS };
@@ -99,11 +159,13 @@ struct model_counts {
 	uint64_t allocs;
 	uint64_t frees;
 	uint64_t evicted;
+	uint64_t undos;
 	uint64_t verdicts[BUFFTRACK_NR_VERDICTS];
 };
 
 struct model_when {
 	uint64_t call; /* 0: not known */
+	uint64_t client; /* its id */
 	unsigned int stack; /* 0: none */
 };
 
@@ -115,6 +177,7 @@ struct model_life {
 	uint32_t state;
 	uint32_t refs;
 	uint32_t views;
+	bool undone;
 	struct model_when alloc;
 	struct model_when end;
 };
@@ -134,10 +197,20 @@ struct model_record {
 	uint32_t frees;
 	uint32_t refused;
 	bool rebased;
+	bool held; /* a FREE LAST has ended it with references left */
+	uint64_t tombed; /* since which call it may be evicted */
 	struct model_life last; /* the live one, else the last one */
 	struct model_life prev;
 	unsigned int nr_holds;
 	struct model_hold holds[MODEL_HOLDERS]; /* by the first reference */
+};
+
+/* The latest one of a device, or of a client on a device */
+struct model_reset {
+	uint64_t call; /* 0: none */
+	uint64_t tag;
+	uint32_t flags;
+	uint32_t space;
 };
 
 struct model_space {
@@ -154,6 +227,7 @@ struct model_device {
 	uint64_t serial;
 	char label[BUFFTRACK_NAME_LEN];
 	struct model_counts counts;
+	struct model_reset reset;
 	struct model_space *spaces;
 };
 
@@ -162,10 +236,12 @@ struct model_client {
 	uint64_t id;
 	uint32_t flags;
 	bool used;
+	bool unrecorded; /* an ALLOC or FREE was refused */
 	char name[BUFFTRACK_NAME_LEN];
 	struct model_counts counts;
 	unsigned int nr_devices;
 	uint64_t devices[8]; /* that it used */
+	struct model_reset resets[8]; /* by device */
 };
 
 /* Whose history was lost: it outlasts the device. */
@@ -232,6 +308,7 @@ int model_verdict_errno(uint32_t verdict);
 enum step_kind {
 	STEP_ALLOC,
 	STEP_FREE,
+	STEP_UNDO,
 	STEP_CHURN, /* many allocations of one key */
 	STEP_RESET,
 	STEP_LABEL,

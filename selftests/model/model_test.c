@@ -35,6 +35,7 @@
 #define NOWHERE DEVICES /* a device that is never made */
 #define SPACES 2
 #define BUFFERS 6
+#define TAGS 3
 #define LIVES 1024
 #define BATCH 64
 #define POISON 0xa5
@@ -61,6 +62,16 @@ static const char *const verdict_words[] = {
 	[BUFFTRACK_SIZE_MISMATCH] = "SIZE_MISMATCH",
 	[BUFFTRACK_DANGLING] = "DANGLING",
 	[BUFFTRACK_LEAK] = "LEAK",
+	[BUFFTRACK_HELD_FREE] = "HELD_FREE",
+};
+
+static const char *const info_words[] = {
+	"probable",    "history-lost", "not-recorded", "forked",
+	"consequence", "undone",       "views-left",   "closing",
+};
+
+static const char *const flag_words[] = {
+	"EXCLUSIVE", "SHARED", "VIEW", "RETAIN", "SAME", "PERSISTENT", "LAST",
 };
 
 static const char *const token_words[NR_TOKEN_KINDS] = {
@@ -77,29 +88,47 @@ static const char *const token_words[NR_TOKEN_KINDS] = {
 };
 
 static const char *const step_words[NR_STEP_KINDS] = {
-	[STEP_ALLOC] = "ALLOC",
-	[STEP_FREE] = "FREE",
-	[STEP_CHURN] = "CHURN",
-	[STEP_RESET] = "RESET",
-	[STEP_LABEL] = "LABEL",
-	[STEP_CLIENT] = "CLIENT",
-	[STEP_CLOSE] = "close",
-	[STEP_STAT] = "STAT",
-	[STEP_LIST] = "LIST",
-	[STEP_INFO] = "INFO",
-	[STEP_CHECK] = "check everything",
+	[STEP_ALLOC] = "ALLOC",	      [STEP_FREE] = "FREE",   [STEP_UNDO] = "UNDO",
+	[STEP_CHURN] = "CHURN",	      [STEP_RESET] = "RESET", [STEP_LABEL] = "LABEL",
+	[STEP_CLIENT] = "CLIENT",     [STEP_CLOSE] = "close", [STEP_STAT] = "STAT",
+	[STEP_LIST] = "LIST",	      [STEP_INFO] = "INFO",   [STEP_CHECK] = "check everything",
 	[STEP_BAD_CALL] = "bad call",
+};
+
+/* What an UNDO did */
+enum {
+	UNDO_NOTHING,
+	UNDO_REVIVED,
+	UNDO_REF,
+	UNDO_DEAD,
+	UNDO_ENOENT,
+	UNDO_ESTALE,
+	UNDO_IN_BATCH,
+	UNDO_KINDS
+};
+
+static const char *const undo_words[UNDO_KINDS] = {
+	[UNDO_NOTHING] = "of what counted nothing",
+	[UNDO_REVIVED] = "that makes live",
+	[UNDO_REF] = "of a reference",
+	[UNDO_DEAD] = "after a reset",
+	[UNDO_ENOENT] = "with nothing to take back",
+	[UNDO_ESTALE] = "of an older allocation",
+	[UNDO_IN_BATCH] = "in a BATCH",
 };
 
 /* What a full run must have seen. */
 struct coverage {
 	uint64_t verdicts[2][BUFFTRACK_NR_VERDICTS][4]; /* by alloc, info */
 	uint64_t strict[BUFFTRACK_NR_VERDICTS];
-	uint64_t alloc_flags[8];
-	uint64_t free_flags[8];
+	uint64_t infos[BUFFTRACK_NR_VERDICTS][ARRAY_SIZE(info_words)];
+	uint64_t alloc_flags[128];
+	uint64_t free_flags[128];
+	uint64_t undos[UNDO_KINDS];
+	uint64_t reset_flags[16];
 	uint64_t batch_errors;
 	uint64_t batches;
-	uint64_t client_flags[16]; /* after a CLIENT */
+	uint64_t client_flags[128]; /* after a CLIENT */
 	uint64_t list_flags[32];
 	uint64_t stats[4][2];
 	uint64_t label_flags[2];
@@ -127,6 +156,12 @@ struct target {
 	uint64_t seen_client;
 };
 
+/* A FREE as it was answered, for UNDO */
+struct freed {
+	uint64_t client;
+	struct bufftrack_op op;
+};
+
 struct run {
 	struct target *target;
 	struct coverage *coverage; /* may be NULL */
@@ -138,6 +173,8 @@ struct run {
 	uint64_t devices[DEVICES + 1];
 	uint64_t recent[8];
 	unsigned int nr_recent;
+	struct freed freed[16]; /* the latest */
+	unsigned int nr_freed;
 	uint64_t traps; /* seen so far */
 	uint64_t started;
 	uint64_t leaks; /* counted before */
@@ -521,6 +558,48 @@ static int by_call(const void *a, const void *b)
 	return x->time < y->time ? -1 : x->time > y->time;
 }
 
+/* In seconds since the start, to 10 ms; 0 where it cannot be read */
+static uint64_t process_started(void)
+{
+	static char stat[1024];
+	uint64_t ticks = 0;
+	unsigned int field;
+	FILE *f = fopen("/proc/self/stat", "r");
+	char *at;
+
+	if (!f)
+		return 0;
+	stat[fread(stat, 1, sizeof(stat) - 1, f)] = 0;
+	fclose(f);
+	at = strrchr(stat, ')');
+	for (field = 2; at && field < 22; field++)
+		at = strchr(at + 1, ' ');
+	if (at)
+		ticks = strtoull(at, NULL, 10);
+	return ticks * (1000000000ULL / sysconf(_SC_CLK_TCK));
+}
+
+/* This process's start time and cgroup are the same in each event. */
+static void compare_process(struct run *r, const char *of, const struct bufftrack_event *seen)
+{
+	static uint64_t start, cgroup;
+	uint64_t about;
+
+	if (r->target->fake)
+		return;
+	if (!start) {
+		about = process_started();
+		if (about &&
+		    (seen->start_time < about - 10000000 || seen->start_time > about + 20000000))
+			fail(r, "%s start_time %" PRIu64 ": expected about %" PRIu64, of,
+			     (uint64_t)seen->start_time, about);
+		start = seen->start_time;
+		cgroup = seen->cgroup;
+	}
+	same(r, of, "start_time", start, seen->start_time);
+	same(r, of, "cgroup", cgroup, seen->cgroup);
+}
+
 static void compare_event(struct run *r, const char *of, const struct bufftrack_event *want,
 			  const struct bufftrack_event *seen, struct stack_ids *ids,
 			  struct moment *moment)
@@ -529,7 +608,12 @@ static void compare_event(struct run *r, const char *of, const struct bufftrack_
 
 	SAME(r, of, want, seen, pid);
 	SAME(r, of, want, seen, tid);
+	SAME(r, of, want, seen, uid);
+	SAME(r, of, want, seen, client);
 	SAME(r, of, want, seen, exited);
+	SAME(r, of, want, seen, reserved);
+	if (want->time)
+		compare_process(r, of, seen);
 	same_text(r, of, "comm", want->comm, seen->comm, sizeof(want->comm));
 	same(r, of, "time is known", !!want->time, !!seen->time);
 	same(r, of, "has a stack", !!want->stack_id, !!seen->stack_id);
@@ -757,13 +841,14 @@ static void compare_stat(struct run *r, const char *of, const struct bufftrack_s
 	SAME(r, of, want, seen, history);
 	SAME(r, of, want, seen, evicted);
 	SAME(r, of, want, seen, clients);
-	for (i = 0; i < 16; i++) {
+	SAME(r, of, want, seen, undos);
+	for (i = 0; i < BUFFTRACK_MAX_VERDICTS; i++) {
 		if (want->verdicts[i] == seen->verdicts[i])
 			continue;
 		snprintf(name, sizeof(name), "verdicts[%s]", verdict_word(i));
 		same(r, of, name, want->verdicts[i], seen->verdicts[i]);
 	}
-	for (i = 0; i < 4; i++)
+	for (i = 0; i < ARRAY_SIZE(seen->reserved); i++)
 		same(r, of, "reserved", 0, seen->reserved[i]);
 }
 
@@ -948,8 +1033,10 @@ static struct bufftrack_op op_of(struct run *r, const struct step *step, bool in
 	op.device = r->devices[step->device];
 	op.buffer = step->buffer;
 	op.size = alloc || step->size ? sizes[(step->size - !alloc) % ARRAY_SIZE(sizes)] : 0;
-	op.tag = alloc ? step->arg : 0;
-	op.token = alloc ? 0 : token_of(r, step);
+	op.tag = alloc ? step->arg % TAGS : 0;
+	op.token = 0;
+	if (!alloc || step->flags & (BUFFTRACK_F_VIEW | BUFFTRACK_F_RETAIN))
+		op.token = token_of(r, step);
 	op.stack = 0;
 	op.stack_depth = 0;
 	if (step->stack && (r->m.info.features & BUFFTRACK_FEATURE_STACK)) {
@@ -961,10 +1048,12 @@ static struct bufftrack_op op_of(struct run *r, const struct step *step, bool in
 	if (in_batch)
 		op.op = alloc ? BUFFTRACK_OP_ALLOC : BUFFTRACK_OP_FREE;
 	op.flags = step->flags;
+	op.stack_id = 0;
+	op.reserved = 0;
 
 	switch (step->wrong) {
 	case 1:
-		op.flags |= 1U << (3 + step->arg % 29);
+		op.flags |= 1U << (7 + step->arg % 25);
 		break;
 	case 2:
 		if (alloc)
@@ -973,9 +1062,12 @@ static struct bufftrack_op op_of(struct run *r, const struct step *step, bool in
 			op.tag = 1;
 		break;
 	case 3:
-		op.op = in_batch ? step->arg % 2 * 3 : 1 + step->arg % 3;
+		op.op = in_batch ? step->arg % 2 * 4 : 1 + step->arg % 4;
 		break;
 	case 4:
+		op.reserved = 1;
+		break;
+	case 5:
 		op.stack = (uintptr_t)stack_frames;
 		op.stack_depth = r->m.info.max_stack_depth + 1;
 		break;
@@ -993,17 +1085,97 @@ static void op_recent(struct run *r, const struct bufftrack_op *op)
 		r->recent[r->nr_recent++ % ARRAY_SIZE(r->recent)] = op->generation;
 }
 
+static void op_freed(struct run *r, unsigned int slot, const struct bufftrack_op *op)
+{
+	struct freed *freed = &r->freed[r->nr_freed++ % ARRAY_SIZE(r->freed)];
+
+	freed->client = r->clients[slot]->id;
+	freed->op = *op;
+}
+
+/* Mostly one of the client's latest FREEs, as it was answered */
+static struct bufftrack_op undo_of(struct run *r, const struct step *step, bool in_batch)
+{
+	unsigned int have = r->nr_freed < ARRAY_SIZE(r->freed) ? r->nr_freed : ARRAY_SIZE(r->freed);
+	unsigned int skip = step->arg / 8 % 8 ? 0 : step->arg / 64 % 4;
+	bool own = step->arg % 8;
+	const struct freed *freed;
+	struct bufftrack_op op = {
+		.device = r->devices[step->device],
+		.buffer = step->buffer,
+	};
+	unsigned int i;
+
+	for (i = 1; i <= have; i++) {
+		freed = &r->freed[(r->nr_freed - i) % ARRAY_SIZE(r->freed)];
+		if (own && freed->client != r->clients[step->client]->id)
+			continue;
+		op = freed->op;
+		if (!skip--)
+			break;
+	}
+	op.op = in_batch ? BUFFTRACK_OP_UNDO : 0;
+	switch (step->wrong) {
+	case 1:
+		op.verdict = op.verdict ? BUFFTRACK_OK : BUFFTRACK_HELD_FREE;
+		break;
+	case 2:
+		op.generation += step->arg / 64 % 3 - 1;
+		break;
+	case 3:
+		op.tag = 1;
+		break;
+	case 4:
+		op.reserved = 1;
+		break;
+	case 5:
+		op.flags |= 1U << step->arg / 64 % 32;
+		break;
+	default:
+		break;
+	}
+	return op;
+}
+
+static void undo_covered(struct run *r, const struct bufftrack_op *before,
+			 const struct bufftrack_op *op, int rc, bool in_batch)
+{
+	struct coverage *c = r->coverage;
+	unsigned int kind;
+
+	if (!c)
+		return;
+	if (rc == -ENOENT)
+		kind = UNDO_ENOENT;
+	else if (rc == -ESTALE)
+		kind = UNDO_ESTALE;
+	else if (rc)
+		return;
+	else if (before->verdict != BUFFTRACK_OK && before->verdict != BUFFTRACK_SIZE_MISMATCH &&
+		 before->verdict != BUFFTRACK_HELD_FREE)
+		kind = UNDO_NOTHING;
+	else if (!op->refs)
+		kind = UNDO_DEAD;
+	else
+		kind = op->refs == 1 ? UNDO_REVIVED : UNDO_REF;
+	c->undos[kind]++;
+	c->undos[UNDO_IN_BATCH] += in_batch;
+}
+
 static void op_covered(struct run *r, unsigned int slot, const struct bufftrack_op *op, bool alloc)
 {
 	struct coverage *c = r->coverage;
+	unsigned int i;
 
 	if (!c)
 		return;
 	c->judged++;
 	c->verdicts[alloc][op->verdict][op->info & 3]++;
+	for (i = 0; i < ARRAY_SIZE(info_words); i++)
+		c->infos[op->verdict][i] += op->info >> i & 1;
 	if (r->clients[slot]->flags & BUFFTRACK_CLIENT_STRICT)
 		c->strict[op->verdict]++;
-	(alloc ? c->alloc_flags : c->free_flags)[op->flags & 7]++;
+	(alloc ? c->alloc_flags : c->free_flags)[op->flags & 127]++;
 }
 
 static void compare_op(struct run *r, const char *of, const struct bufftrack_op *want,
@@ -1016,6 +1188,8 @@ static void compare_op(struct run *r, const char *of, const struct bufftrack_op 
 	SAME(r, of, want, seen, refs);
 	SAME(r, of, want, seen, generation);
 	SAME(r, of, want, seen, error);
+	SAME(r, of, want, seen, reserved);
+	same(r, of, "stack_id is there", !!want->stack_id, !!seen->stack_id);
 	/* What the caller gave is as it was. */
 	if (memcmp(want, seen, offsetof(struct bufftrack_op, generation)))
 		fail(r, "%s: an input was changed", of);
@@ -1023,12 +1197,15 @@ static void compare_op(struct run *r, const char *of, const struct bufftrack_op 
 
 static void op_said(struct run *r, const struct bufftrack_op *op, int rc)
 {
+	unsigned int i;
+
 	if (op->token)
 		say(r, " = %" PRIu64, (uint64_t)op->token);
-	say(r, " -> %s%s%s generation %" PRIu64 " refs %u", verdict_word(op->verdict),
-	    op->info & BUFFTRACK_INFO_PROBABLE ? " probable" : "",
-	    op->info & BUFFTRACK_INFO_HISTORY_LOST ? " history-lost" : "", (uint64_t)op->generation,
-	    op->refs);
+	say(r, " -> %s", verdict_word(op->verdict));
+	for (i = 0; i < ARRAY_SIZE(info_words); i++)
+		say(r, "%s%s", op->info >> i & 1 ? " " : "",
+		    op->info >> i & 1 ? info_words[i] : "");
+	say(r, " generation %" PRIu64 " refs %u", (uint64_t)op->generation, op->refs);
 	if (rc)
 		say(r, " (%s)", strerror(-rc));
 }
@@ -1054,6 +1231,28 @@ static void do_op(struct run *r, const struct step *step)
 		return;
 	op_recent(r, &op);
 	op_covered(r, step->client, &op, alloc);
+	if (!alloc)
+		op_freed(r, step->client, &op);
+}
+
+static void do_undo(struct run *r, const struct step *step)
+{
+	struct bufftrack_op op = undo_of(r, step, false);
+	struct bufftrack_op before = op, mine = op;
+	int rc;
+
+	say(r, " of %s buffer %" PRIu64 " space %u flags 0x%x generation %" PRIu64,
+	    verdict_word(op.verdict), (uint64_t)op.buffer, op.space, op.flags,
+	    (uint64_t)op.generation);
+	rc = both(r, step->client, "UNDO", BUFFTRACK_IOC_UNDO, &op, &mine);
+	if (rc || r->failed) {
+		say(r, " -> %s", strerror(-rc));
+	} else {
+		op_said(r, &op, rc);
+		compare_op(r, "UNDO", &mine, &op);
+	}
+	if (!r->failed)
+		undo_covered(r, &before, &op, rc, false);
 }
 
 static void say_step(struct run *r, unsigned int at);
@@ -1062,7 +1261,7 @@ static void say_step(struct run *r, unsigned int at);
 static void batch_compare(struct run *r, unsigned int slot, void *ops, unsigned int nr,
 			  unsigned int entry_size)
 {
-	static char copy[2 * BUFFTRACK_OP_FREE * 4096 * 128];
+	static char copy[2 * BUFFTRACK_OP_FREE * 4096 * 128], given[sizeof(copy)];
 	struct bufftrack_batch batch = {
 		.entries = (uintptr_t)ops,
 		.nr = nr,
@@ -1075,6 +1274,7 @@ static void batch_compare(struct run *r, unsigned int slot, void *ops, unsigned 
 	int rc;
 
 	memcpy(copy, ops, (size_t)nr * entry_size);
+	memcpy(given, ops, (size_t)nr * entry_size);
 	mine.entries = (uintptr_t)copy;
 	rc = both(r, slot, "BATCH", BUFFTRACK_IOC_BATCH, &batch, &mine);
 	say(r, "      client %u: BATCH of %u -> %s done %u bad %u\n", slot, nr,
@@ -1085,7 +1285,10 @@ static void batch_compare(struct run *r, unsigned int slot, void *ops, unsigned 
 
 		want = (void *)(copy + (size_t)i * entry_size);
 		seen = (void *)((char *)ops + (size_t)i * entry_size);
-		say(r, "        [%u] %s", i, seen->op == BUFFTRACK_OP_ALLOC ? "ALLOC" : "FREE");
+		say(r, "        [%u] %s", i,
+		    seen->op == BUFFTRACK_OP_ALLOC  ? "ALLOC"
+		    : seen->op == BUFFTRACK_OP_UNDO ? "UNDO"
+						    : "FREE");
 		op_said(r, seen, seen->error);
 		say(r, "\n");
 		if (r->failed)
@@ -1094,11 +1297,20 @@ static void batch_compare(struct run *r, unsigned int slot, void *ops, unsigned 
 		compare_op(r, of, want, seen);
 		if (r->failed)
 			continue;
+		if (seen->op == BUFFTRACK_OP_UNDO) {
+			undo_covered(r, (void *)(given + (size_t)i * entry_size), seen, seen->error,
+				     true);
+			continue;
+		}
 		op_recent(r, seen);
-		if (r->coverage && seen->error && seen->verdict == BUFFTRACK_OK)
-			r->coverage->batch_errors++;
-		else
-			op_covered(r, slot, seen, seen->op == BUFFTRACK_OP_ALLOC);
+		if (seen->error && seen->verdict == BUFFTRACK_OK) {
+			if (r->coverage)
+				r->coverage->batch_errors++;
+			continue;
+		}
+		op_covered(r, slot, seen, seen->op == BUFFTRACK_OP_ALLOC);
+		if (seen->op == BUFFTRACK_OP_FREE)
+			op_freed(r, slot, seen);
 	}
 	SAME(r, "BATCH", &mine, &batch, done);
 	SAME(r, "BATCH", &mine, &batch, bad);
@@ -1115,7 +1327,7 @@ static unsigned int do_batch(struct run *r, unsigned int at)
 	unsigned int entry_size, nr, i;
 
 	for (nr = 0; at + nr < r->seq->nr && nr < BATCH; nr++) {
-		if (steps[at + nr].batch != steps[at].batch || steps[at + nr].kind > STEP_FREE)
+		if (steps[at + nr].batch != steps[at].batch || steps[at + nr].kind > STEP_UNDO)
 			break;
 	}
 	entry_size = sizeof(struct bufftrack_op) + steps[at].arg % 3 * 8;
@@ -1125,7 +1337,7 @@ static unsigned int do_batch(struct run *r, unsigned int at)
 		struct bufftrack_op op;
 
 		step.client = slot;
-		op = op_of(r, &step, true);
+		op = step.kind == STEP_UNDO ? undo_of(r, &step, true) : op_of(r, &step, true);
 		memcpy((char *)room + (size_t)i * entry_size, &op, sizeof(op));
 		if (i)
 			say_step(r, at + i);
@@ -1168,8 +1380,8 @@ static void do_churn(struct run *r, const struct step *step)
 static void do_client(struct run *r, const struct step *step)
 {
 	struct bufftrack_client client = {
-		.mask = step->flags & 15,
-		.flags = step->flags >> 4 & step->flags & 14,
+		.mask = step->flags & 127,
+		.flags = step->flags >> 8 & step->flags & 126,
 		.id = ~0ULL,
 	};
 	struct bufftrack_client mine;
@@ -1179,7 +1391,7 @@ static void do_client(struct run *r, const struct step *step)
 		snprintf(client.name, sizeof(client.name), "runtime-%u", step->arg % 100000);
 	switch (step->wrong) {
 	case 1:
-		client.mask |= 1U << (4 + step->arg % 28);
+		client.mask |= 1U << (7 + step->arg % 25);
 		break;
 	case 2:
 		client.flags |= BUFFTRACK_CLIENT_NAME;
@@ -1200,7 +1412,7 @@ static void do_client(struct run *r, const struct step *step)
 	SAME(r, "CLIENT", &mine, &client, id);
 	same_text(r, "CLIENT", "name", mine.name, client.name, sizeof(mine.name));
 	if (r->coverage)
-		r->coverage->client_flags[client.flags & 15]++;
+		r->coverage->client_flags[client.flags & 127]++;
 }
 
 static void do_label(struct run *r, const struct step *step)
@@ -1228,7 +1440,7 @@ static void do_label(struct run *r, const struct step *step)
 			 good[step->arg / 4 % ARRAY_SIZE(good)]);
 	switch (step->wrong) {
 	case 1:
-		label.flags |= 2U << step->arg % 31;
+		label.flags |= 4U << step->arg % 30;
 		break;
 	case 2:
 		label.flags = 0;
@@ -1253,18 +1465,45 @@ static void do_label(struct run *r, const struct step *step)
 static void do_reset(struct run *r, const struct step *step)
 {
 	struct bufftrack_reset reset = {
-		.device = r->devices[step->device],
-		.flags = step->wrong == 1,
-		.space = step->wrong == 2,
+		.flags = step->flags & 15,
 		.lives = ~0ULL,
+		.holds = ~0ULL,
 	};
-	struct bufftrack_reset mine = reset;
+	struct bufftrack_reset mine;
 	int rc;
 
+	if (!(reset.flags & BUFFTRACK_RESET_ALL))
+		reset.device = r->devices[step->device];
+	if (reset.flags & BUFFTRACK_RESET_SPACE)
+		reset.space = step->space;
+	if (reset.flags & BUFFTRACK_RESET_TAG)
+		reset.tag = step->arg % TAGS;
+	switch (step->wrong) {
+	case 1:
+		reset.flags |= 16U << step->arg % 28;
+		break;
+	case 2:
+		reset.space = 1;
+		break;
+	case 3:
+		reset.tag = 1;
+		break;
+	case 4:
+		reset.device = r->devices[step->device];
+		break;
+	default:
+		break;
+	}
+	mine = reset;
 	rc = both(r, step->client, "RESET", BUFFTRACK_IOC_RESET, &reset, &mine);
-	say(r, " -> %s lives %" PRIu64, rc ? strerror(-rc) : "success", (uint64_t)reset.lives);
-	if (!rc && !r->failed)
-		SAME(r, "RESET", &mine, &reset, lives);
+	say(r, " -> %s lives %" PRIu64 " holds %" PRIu64, rc ? strerror(-rc) : "success",
+	    (uint64_t)reset.lives, (uint64_t)reset.holds);
+	if (rc || r->failed)
+		return;
+	SAME(r, "RESET", &mine, &reset, lives);
+	SAME(r, "RESET", &mine, &reset, holds);
+	if (r->coverage)
+		r->coverage->reset_flags[reset.flags]++;
 }
 
 static void do_info(struct run *r, const struct step *step)
@@ -1291,6 +1530,8 @@ static void do_info(struct run *r, const struct step *step)
 	SAME(r, "INFO", &mine, &info, evicted);
 	SAME(r, "INFO", &mine, &info, stacks_lost);
 	SAME(r, "INFO", &mine, &info, failed);
+	SAME(r, "INFO", &mine, &info, max_clients);
+	SAME(r, "INFO", &mine, &info, max_events);
 	if (info.logs_suppressed < mine.logs_suppressed)
 		fail(r, "INFO logs_suppressed: less than it was");
 }
@@ -1339,7 +1580,7 @@ static void bad_stat(struct run *r, const struct step *step)
 		st.flags = 2U << step->arg / 64 % 31;
 		break;
 	case 2:
-		st.reserved[step->arg / 64 % 4] = 1;
+		st.reserved[step->arg / 64 % ARRAY_SIZE(st.reserved)] = 1;
 		break;
 	default:
 		st.cursor = 1;
@@ -1373,7 +1614,7 @@ static void bad_list(struct run *r, const struct step *step)
 		list.entry_size = 4096 + 8;
 		break;
 	case 4:
-		list.flags = 32U << step->arg / 64 % 27;
+		list.flags = 256U << step->arg / 64 % 24;
 		break;
 	case 5:
 		list.reserved = 1;
@@ -1462,7 +1703,7 @@ static void do_bad_call(struct run *r, const struct step *step)
 		break;
 	default:
 		both(r, step->client, "no command",
-		     _IOWR(BUFFTRACK_IOC_MAGIC, 0x2a + step->arg % 100, struct bufftrack_op), NULL,
+		     _IOWR(BUFFTRACK_IOC_MAGIC, 0x2d + step->arg % 100, struct bufftrack_op), NULL,
 		     NULL);
 		break;
 	}
@@ -1473,6 +1714,7 @@ static void do_bad_call(struct run *r, const struct step *step)
 static void say_step(struct run *r, unsigned int at)
 {
 	const struct step *step = &r->seq->steps[at];
+	unsigned int i;
 
 	if (!r->log)
 		return;
@@ -1485,26 +1727,31 @@ static void say_step(struct run *r, unsigned int at)
 		if (step->kind == STEP_ALLOC || step->size)
 			say(r, " size %" PRIu64,
 			    sizes[(step->size - (step->kind == STEP_FREE)) % ARRAY_SIZE(sizes)]);
-		if (step->flags & BUFFTRACK_F_EXCLUSIVE)
-			say(r, " EXCLUSIVE");
-		if (step->flags & BUFFTRACK_F_SHARED)
-			say(r, " SHARED");
-		if (step->flags & BUFFTRACK_F_VIEW)
-			say(r, " VIEW");
+		for (i = 0; i < ARRAY_SIZE(flag_words); i++) {
+			if (step->flags >> i & 1)
+				say(r, " %s", flag_words[i]);
+		}
 		if (step->stack)
 			say(r, " stack %u", step->stack);
 		if (step->kind == STEP_CHURN)
 			say(r, " times %u", step->arg % 1400 + 1);
 		if (step->wrong)
 			say(r, " wrong %u arg %u", step->wrong, step->arg);
-		if (step->kind == STEP_FREE && step->token)
+		if (step->kind != STEP_CHURN && step->token)
 			say(r, " token %s", token_words[step->token]);
 		break;
 	case STEP_CLIENT:
-		say(r, " mask 0x%x flags 0x%x wrong %u", step->flags & 15,
-		    step->flags >> 4 & step->flags & 14, step->wrong);
+		say(r, " mask 0x%x flags 0x%x wrong %u", step->flags & 127,
+		    step->flags >> 8 & step->flags & 126, step->wrong);
+		break;
+	case STEP_UNDO:
+		if (step->wrong)
+			say(r, " wrong %u arg %u", step->wrong, step->arg);
 		break;
 	case STEP_RESET:
+		say(r, " flags 0x%x space %u tag %u", step->flags & 15, step->space,
+		    step->arg % TAGS);
+		/* fallthrough */
 	case STEP_LABEL:
 		say(r, " device %u", step->device);
 		if (step->kind == STEP_LABEL && (step->flags & 1))
@@ -1541,8 +1788,11 @@ static unsigned int do_step(struct run *r, unsigned int at)
 	switch (step->kind) {
 	case STEP_ALLOC:
 	case STEP_FREE:
+	case STEP_UNDO:
 		if (step->batch && !model_ambiguous(&r->m))
 			done = do_batch(r, at);
+		else if (step->kind == STEP_UNDO)
+			do_undo(r, step);
 		else
 			do_op(r, step);
 		break;
@@ -1680,6 +1930,7 @@ static void run_baseline(struct run *r)
 	m->all.allocs = st.allocs;
 	m->all.frees = st.frees;
 	m->all.evicted = st.evicted;
+	m->all.undos = st.undos;
 	r->leaks = st.verdicts[BUFFTRACK_LEAK];
 	for (i = 0; i < BUFFTRACK_NR_VERDICTS; i++)
 		m->all.verdicts[i] = st.verdicts[i];
@@ -1856,7 +2107,8 @@ struct profile {
 	unsigned int weights[NR_STEP_KINDS];
 	unsigned int clients, devices, spaces, buffers;
 	unsigned int exclusive, shared, view, token, size, wrong, stack, batch;
-	unsigned int private, strict, trap;
+	unsigned int private, strict, trap, require_token, partial;
+	unsigned int retain, same, persistent, last;
 };
 
 static struct profile profile_roll(struct dice *d)
@@ -1865,8 +2117,9 @@ static struct profile profile_roll(struct dice *d)
 		.weights = {
 			[STEP_ALLOC] = 400 + roll(d, 400),
 			[STEP_FREE] = 400 + roll(d, 400),
+			[STEP_UNDO] = roll(d, 3) ? roll(d, 200) : 0,
 			[STEP_CHURN] = 0,
-			[STEP_RESET] = roll(d, 8),
+			[STEP_RESET] = roll(d, 16),
 			[STEP_LABEL] = roll(d, 8),
 			[STEP_CLIENT] = 2 + roll(d, 12),
 			[STEP_CLOSE] = roll(d, 30),
@@ -1891,6 +2144,12 @@ static struct profile profile_roll(struct dice *d)
 		.private = roll(d, 2) ? roll(d, 60) : 0,
 		.strict = roll(d, 2) ? roll(d, 100) : 0,
 		.trap = roll(d, 4) ? 0 : roll(d, 60),
+		.require_token = roll(d, 4) ? 0 : roll(d, 40),
+		.partial = roll(d, 3) ? 0 : roll(d, 40),
+		.retain = roll(d, 2) ? roll(d, 30) : 0,
+		.same = roll(d, 2) ? roll(d, 30) : 0,
+		.persistent = roll(d, 2) ? roll(d, 30) : 0,
+		.last = roll(d, 2) ? roll(d, 40) : 0,
 	};
 
 	if (!roll(d, 12))
@@ -1920,12 +2179,21 @@ static void client_flags_roll(const struct profile *p, struct dice *d, struct st
 		flags |= BUFFTRACK_CLIENT_STRICT;
 	if (percent(d, p->trap))
 		flags |= BUFFTRACK_CLIENT_TRAP;
+	if (percent(d, p->require_token))
+		flags |= BUFFTRACK_CLIENT_REQUIRE_TOKEN;
+	if (percent(d, p->partial))
+		flags |= roll(d, 2) ? BUFFTRACK_CLIENT_PARTIAL : BUFFTRACK_CLIENT_FORKED;
 	/* Together they are rare by themselves. */
 	if (!roll(d, 8))
 		flags |= roll(d, 8) << 1;
 	/* The mask: all that is set, and some of what is to be cleared */
-	step->flags = flags << 4 | flags | (roll(d, 16) & 13) |
-		      (roll(d, 8) ? 0 : BUFFTRACK_CLIENT_PRIVATE);
+	step->flags = flags << 8 | flags | (roll(d, 32) & 29);
+	/* What cannot be cleared is tried, too. */
+	if (!roll(d, 4))
+		step->flags |= roll(d, 8) << 4 &
+			       (BUFFTRACK_CLIENT_PARTIAL | BUFFTRACK_CLIENT_FORKED);
+	if (!roll(d, 8))
+		step->flags |= BUFFTRACK_CLIENT_PRIVATE;
 }
 
 static void op_roll(const struct profile *p, struct dice *d, struct step *step)
@@ -1938,28 +2206,45 @@ static void op_roll(const struct profile *p, struct dice *d, struct step *step)
 	if (percent(d, p->stack))
 		step->stack = 1 + roll(d, MODEL_STACKS);
 	if (percent(d, p->wrong))
-		step->wrong = 1 + roll(d, 4);
+		step->wrong = 1 + roll(d, 5);
+	if (step->kind == STEP_UNDO)
+		return;
 	if (percent(d, p->view))
 		step->flags |= BUFFTRACK_F_VIEW;
 	if (step->kind == STEP_FREE) {
+		if (percent(d, p->last) && (!step->flags || !roll(d, 50)))
+			step->flags |= BUFFTRACK_F_LAST;
 		if (percent(d, 20))
 			step->size = 1 + roll(d, 100 > p->size * 5 ? 2 : 5);
 		if (percent(d, p->token))
 			step->token = likely[roll(d, ARRAY_SIZE(likely))];
 		if (roll(d, 200) == 0)
-			step->flags |= 1U << roll(d, 2);
+			step->flags |= 1U << roll(d, 6);
 		if (roll(d, 300) == 0)
 			step->device = NOWHERE;
 		return;
 	}
 	if (percent(d, p->size))
 		step->size = roll(d, ARRAY_SIZE(sizes));
+	if (percent(d, p->token) || !roll(d, 50))
+		step->token = roll(d, 4) ? TOKEN_LAST : likely[roll(d, ARRAY_SIZE(likely))];
 	if (step->flags && roll(d, 100))
 		return;
 	if (percent(d, p->exclusive))
 		step->flags |= BUFFTRACK_F_EXCLUSIVE;
+	else if (percent(d, p->retain))
+		step->flags |= BUFFTRACK_F_RETAIN;
+	else if (percent(d, p->same))
+		step->flags |= BUFFTRACK_F_SAME;
+	if (!roll(d, 300))
+		step->flags |= 1U << (roll(d, 2) * 3 + roll(d, 2));
 	if (percent(d, p->shared))
 		step->flags |= BUFFTRACK_F_SHARED;
+	if (percent(d, p->persistent))
+		step->flags |= BUFFTRACK_F_PERSISTENT;
+	/* A token with what takes none is refused. */
+	if (!(step->flags & (BUFFTRACK_F_VIEW | BUFFTRACK_F_RETAIN)))
+		step->token = TOKEN_NONE;
 }
 
 static void step_roll(const struct profile *p, struct dice *d, struct step *step)
@@ -1975,6 +2260,7 @@ static void step_roll(const struct profile *p, struct dice *d, struct step *step
 	switch (step->kind) {
 	case STEP_ALLOC:
 	case STEP_FREE:
+	case STEP_UNDO:
 		op_roll(p, d, step);
 		break;
 	case STEP_CHURN:
@@ -1991,7 +2277,15 @@ static void step_roll(const struct profile *p, struct dice *d, struct step *step
 	case STEP_RESET:
 		if (!roll(d, 4))
 			step->device = NOWHERE;
-		step->wrong = roll(d, 4) ? 0 : 1 + roll(d, 2);
+		if (roll(d, 3))
+			step->flags |= BUFFTRACK_RESET_CLIENT |
+				       (roll(d, 2) ? BUFFTRACK_RESET_TAG : 0) |
+				       (roll(d, 3) ? 0 : BUFFTRACK_RESET_ALL);
+		if (!(step->flags & BUFFTRACK_RESET_ALL) && !roll(d, 3))
+			step->flags |= BUFFTRACK_RESET_SPACE;
+		if (!roll(d, 10))
+			step->flags = roll(d, 16);
+		step->wrong = roll(d, 6) ? 0 : 1 + roll(d, 4);
 		break;
 	case STEP_INFO:
 		step->wrong = roll(d, 4) ? 0 : 1 + roll(d, 2);
@@ -2031,7 +2325,7 @@ static void sequence_roll(struct sequence *seq, uint64_t seed, unsigned int leng
 		}
 		if (left) {
 			left--;
-			if (step->kind <= STEP_FREE)
+			if (step->kind <= STEP_UNDO)
 				step->batch = batch;
 			else
 				left = 0;
@@ -2068,14 +2362,21 @@ static void must_verdicts(const struct coverage *c)
 		unsigned int alloc, verdict, info;
 	} all[] = {
 		{ 1, BUFFTRACK_OK, 0 },
-		{ 1, BUFFTRACK_MISSED_FREE, 0 },
+		{ 1, BUFFTRACK_MISSED_FREE, P },
 		{ 1, BUFFTRACK_SIZE_MISMATCH, 0 },
+		{ 1, BUFFTRACK_SIZE_MISMATCH, P },
 		{ 1, BUFFTRACK_DANGLING, 0 },
+		{ 1, BUFFTRACK_DANGLING, P },
+		{ 1, BUFFTRACK_DANGLING, PL },
 		{ 0, BUFFTRACK_OK, 0 },
+		{ 0, BUFFTRACK_OK, P },
+		{ 0, BUFFTRACK_HELD_FREE, 0 },
+		{ 0, BUFFTRACK_HELD_FREE, P },
 		{ 0, BUFFTRACK_DOUBLE_FREE, 0 },
 		{ 0, BUFFTRACK_DOUBLE_FREE, P },
 		{ 0, BUFFTRACK_DOUBLE_FREE, PL },
 		{ 0, BUFFTRACK_STALE_FREE, 0 },
+		{ 0, BUFFTRACK_STALE_FREE, P },
 		{ 0, BUFFTRACK_STALE_FREE, PL },
 		{ 0, BUFFTRACK_FOREIGN_FREE, 0 },
 		{ 0, BUFFTRACK_FOREIGN_FREE, P },
@@ -2086,6 +2387,47 @@ static void must_verdicts(const struct coverage *c)
 		{ 0, BUFFTRACK_UNKNOWN_FREE, 0 },
 		{ 0, BUFFTRACK_UNKNOWN_FREE, PL },
 		{ 0, BUFFTRACK_SIZE_MISMATCH, 0 },
+		{ 0, BUFFTRACK_SIZE_MISMATCH, P },
+	};
+	static const struct {
+		unsigned int verdict, bit;
+	} infos[] = {
+		{ BUFFTRACK_OK, 2 },
+		{ BUFFTRACK_OK, 3 },
+		{ BUFFTRACK_OK, 4 },
+		{ BUFFTRACK_OK, 5 },
+		{ BUFFTRACK_OK, 6 },
+		{ BUFFTRACK_DOUBLE_FREE, 2 },
+		{ BUFFTRACK_DOUBLE_FREE, 3 },
+		{ BUFFTRACK_DOUBLE_FREE, 4 },
+		{ BUFFTRACK_DOUBLE_FREE, 5 },
+		{ BUFFTRACK_DOUBLE_FREE, 6 },
+		{ BUFFTRACK_STALE_FREE, 2 },
+		{ BUFFTRACK_STALE_FREE, 3 },
+		{ BUFFTRACK_STALE_FREE, 4 },
+		{ BUFFTRACK_FOREIGN_FREE, 2 },
+		{ BUFFTRACK_FOREIGN_FREE, 3 },
+		{ BUFFTRACK_FOREIGN_FREE, 4 },
+		{ BUFFTRACK_FOREIGN_FREE, 5 },
+		{ BUFFTRACK_FREE_AFTER_EXIT, 2 },
+		{ BUFFTRACK_FREE_AFTER_EXIT, 5 },
+		{ BUFFTRACK_FREE_AFTER_EXIT, 6 },
+		{ BUFFTRACK_FREE_AFTER_RESET, 2 },
+		{ BUFFTRACK_FREE_AFTER_RESET, 5 },
+		{ BUFFTRACK_FREE_AFTER_RESET, 6 },
+		{ BUFFTRACK_UNKNOWN_FREE, 2 },
+		{ BUFFTRACK_UNKNOWN_FREE, 3 },
+		{ BUFFTRACK_MISSED_FREE, 2 },
+		{ BUFFTRACK_MISSED_FREE, 3 },
+		{ BUFFTRACK_SIZE_MISMATCH, 2 },
+		{ BUFFTRACK_SIZE_MISMATCH, 5 },
+		{ BUFFTRACK_DANGLING, 2 },
+		{ BUFFTRACK_DANGLING, 3 },
+		{ BUFFTRACK_DANGLING, 6 },
+		{ BUFFTRACK_HELD_FREE, 2 },
+		{ BUFFTRACK_HELD_FREE, 3 },
+		{ BUFFTRACK_HELD_FREE, 5 },
+		{ BUFFTRACK_HELD_FREE, 6 },
 	};
 	unsigned int i;
 
@@ -2097,11 +2439,19 @@ static void must_verdicts(const struct coverage *c)
 		must(n, "%s %s info %u", all[i].alloc ? "ALLOC" : "FREE",
 		     verdict_word(all[i].verdict), all[i].info);
 	}
+	for (i = 0; i < ARRAY_SIZE(infos); i++)
+		must(c->infos[infos[i].verdict][infos[i].bit], "%s %s",
+		     verdict_word(infos[i].verdict), info_words[infos[i].bit]);
+	for (i = 0; i < UNDO_KINDS; i++) {
+		printf("# UNDO %s: %" PRIu64 "\n", undo_words[i], c->undos[i]);
+		must(c->undos[i], "UNDO %s", undo_words[i]);
+	}
 	printf("# leaks: %" PRIu64 ", SIGTRAPs: %" PRIu64 ", batches: %" PRIu64 ", judged: %" PRIu64
 	       "\n",
 	       c->leaks, c->traps, c->batches, c->judged);
 	for (i = BUFFTRACK_DOUBLE_FREE; i < BUFFTRACK_LEAK; i++)
 		must(c->strict[i], "%s of a STRICT client", verdict_word(i));
+	must(c->strict[BUFFTRACK_HELD_FREE], "HELD_FREE of a STRICT client");
 	must(c->leaks, "LEAK");
 	must(c->traps, "SIGTRAP");
 }
@@ -2112,11 +2462,14 @@ static void must_all(const struct coverage *c)
 		EINVAL, ENOTTY, ENOENT,	    ENODEV,	EBUSY,	ENOSPC,	  EALREADY,
 		ESTALE, EPERM,	EOWNERDEAD, ECONNRESET, EEXIST, EMSGSIZE, ENOLINK,
 	};
-	static const unsigned int alloc_flags[] = { 0, 1, 2, 3, 4 };
+	static const unsigned int alloc_flags[] = {
+		0, 1, 2, 3, 4, 8, 10, 16, 18, 32, 33, 34, 35, 40, 42, 48, 50,
+	};
+	static const unsigned int reset_flags[] = { 0, 1, 2, 3, 5, 7, 9, 13 };
 	unsigned int i;
 
 	must_verdicts(c);
-	for (i = 0; i < 10; i++)
+	for (i = 0; i < 11; i++)
 		must(c->commands[i], "command 0x%x", 0x20 + i);
 	for (i = 0; i < MODEL_STACKS; i++)
 		must(c->stacks[i] || !c->stack_feature, "stack %u", i + 1);
@@ -2124,9 +2477,14 @@ static void must_all(const struct coverage *c)
 		must(c->alloc_flags[alloc_flags[i]], "ALLOC flags 0x%x", alloc_flags[i]);
 	must(c->free_flags[0], "FREE flags 0");
 	must(c->free_flags[BUFFTRACK_F_VIEW], "FREE VIEW");
+	must(c->free_flags[BUFFTRACK_F_LAST], "FREE LAST");
 	must(c->batch_errors, "an error in a BATCH");
 	for (i = 0; i < 16; i += 2)
 		must(c->client_flags[i], "CLIENT flags 0x%x", i);
+	for (i = 16; i < 128; i *= 2)
+		must(c->client_flags[i], "CLIENT flags 0x%x", i);
+	for (i = 0; i < ARRAY_SIZE(reset_flags); i++)
+		must(c->reset_flags[reset_flags[i]], "RESET flags 0x%x", reset_flags[i]);
 	for (i = 0; i < 32; i++)
 		must(c->list_flags[i], "LIST flags 0x%x", i);
 	for (i = 0; i < 4; i++) {
