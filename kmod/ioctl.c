@@ -137,11 +137,12 @@ static int do_label(struct bt_client *client, void *buf)
 
 	if (!label_inputs_ok(arg))
 		return -EINVAL;
+	if (!(arg->flags & BUFFTRACK_LABEL_GET) && !label_ok(arg->label))
+		return -EINVAL;
+	/* What is refused changes nothing: PRIVATE can still be set. */
 	WRITE_ONCE(client->used, true);
 	if (arg->flags & BUFFTRACK_LABEL_GET)
 		return do_label_get(client, arg);
-	if (!label_ok(arg->label))
-		return -EINVAL;
 	len = strlen(arg->label);
 	memset(arg->label + len, 0, sizeof(arg->label) - len);
 

@@ -1440,7 +1440,7 @@ static void do_label(struct run *r, const struct step *step)
 			 good[step->arg / 4 % ARRAY_SIZE(good)]);
 	switch (step->wrong) {
 	case 1:
-		label.flags |= 4U << step->arg % 30;
+		label.flags |= 8U << step->arg % 29;
 		break;
 	case 2:
 		label.flags = 0;
