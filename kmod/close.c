@@ -42,6 +42,7 @@ static void leak_tell(struct bt_client *client, const struct bt_share *share,
 		return;
 	bufftrack_leak_fill(&bad, client, share, rec, bufftrack_proof_leak(client, rec));
 	bufftrack_event_leak(&bad, count);
+	bad.by.time = ktime_get_ns();
 	if (keep)
 		bufftrack_ring_add(client, &bad, count);
 }

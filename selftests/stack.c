@@ -237,7 +237,10 @@ TEST_F(stack, of_the_life_before)
 	EXPECT_EQ(-ENOENT, READ(id, 1));
 }
 
-/* No allocation refers to the stack of a refused call: the latest 64 are kept. */
+/*
+ * No allocation refers to the stack of a refused call: EVENTS does, of the user's latest
+ * 1,024.
+ */
 TEST_F(stack, of_refused_calls)
 {
 	__u64 frame = 0x5801;
@@ -256,7 +259,7 @@ TEST_F(stack, of_refused_calls)
 		ASSERT_EQ(-BUFFTRACK_DOUBLE_FREE, FREE(1, &frame, 1));
 	ASSERT_EQ(0, READ(id, 1));
 	EXPECT_EQ(frame, self->frames[0].address);
-	for (i = 1; i < 64; i++) {
+	for (i = 1; i < 1024; i++) {
 		frame++;
 		ASSERT_EQ(-BUFFTRACK_DOUBLE_FREE, FREE(1, &frame, 1));
 	}
@@ -264,7 +267,7 @@ TEST_F(stack, of_refused_calls)
 	frame++;
 	ASSERT_EQ(-BUFFTRACK_DOUBLE_FREE, FREE(1, &frame, 1));
 	EXPECT_EQ(-ENOENT, READ(id, 1));
-	EXPECT_EQ(0, READ(id + 64, 1));
+	EXPECT_EQ(0, READ(id + 1024, 1));
 	EXPECT_EQ(frame, self->frames[0].address);
 }
 

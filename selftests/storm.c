@@ -257,7 +257,8 @@ static void follows(struct account *account, const struct bt_ev *ev, bool right,
 static void add_event(struct account *account, const struct bt_ev *ev)
 {
 	__u64 generation = ev->field[BT_FIELD_GENERATION], refs = ev->field[BT_FIELD_REFS];
-	bool view = ev->field[BT_FIELD_FLAGS] & BUFFTRACK_F_VIEW;
+	/* A bad verdict of a view is told as any other. */
+	bool view = ev->field[BT_FIELD_FLAGS] & BUFFTRACK_F_VIEW && ev->kind >= BT_EV_ALLOC;
 	struct sum *client = sum_of(&account->clients, ev->field[BT_FIELD_CLIENT], 0);
 	struct sum *key, *hold;
 

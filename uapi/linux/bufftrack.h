@@ -848,10 +848,8 @@ struct bufftrack_frame {
  * @stack_id: in: from an event or a life
  * @flags: in: 0
  *
- * A stack is kept while a life refers to it; of a user's bad calls, which no life
- * may refer to, the latest 64 stacks are kept, too, or as many as a quarter of
- * the parameter max_stacks where that is less. Where there are max_stacks, the oldest
- * gives way to a new one.
+ * A stack is kept while a life refers to it, or one of the bad verdicts that EVENTS keeps
+ * of the user. Where there are max_stacks, the oldest gives way to a new one.
  *
  * Addresses are told to the process that reported the stack, to who may trace it
  * (the rule of PTRACE_MODE_READ_FSCREDS in ptrace(2)) while it runs that program, and

@@ -121,6 +121,8 @@ static int watch_events(struct watch *watch, const sigset_t *signals)
 
 	if (watch->timeout_ns)
 		until = monotonic_ns() + watch->timeout_ns;
+	if (trace_is_own(watch->live.trace))
+		say(watch, "not root: the bad frees and leaks of your own programs alone");
 	say(watch, "watching");
 	while (!signals_stopped() && !finished(watch) && monotonic_ns() < until) {
 		if (!trace_wait(watch->live.trace, wait_ms(until), signals, STDOUT_FILENO))
@@ -184,7 +186,8 @@ const struct command cmd_watch = {
 	.help = "report bad frees and leaks as they happen",
 	.usage = "Usage: bufftrack watch [OPTION...]\n"
 		 "Reports bad verdicts and leaks of all processes as they happen, until it is\n"
-		 "interrupted. Says \"watching\" on stderr once it is ready. Needs root.\n"
+		 "interrupted. Says \"watching\" on stderr once it is ready. Without root: those\n"
+		 "of the caller's own programs, for a member of the device's group.\n"
 		 "\n"
 		 "Options:\n"
 		 "  -a, --all               every event: each alloc, free, open, close, reset\n"

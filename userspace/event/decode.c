@@ -14,7 +14,7 @@
 
 /* The kernel's numbers of events have 16 bits. */
 #define NR_NUMBERS (1U << 16)
-#define MAX_COPIES 80
+#define MAX_COPIES 96
 
 /* The first field of bufftrack's own: this word, and below it which event it is. */
 #define MARK_FIELD "mark"
@@ -51,6 +51,9 @@ struct rule {
 	NUMBER(OF_VERDICT, prefix "time", who.time),                 \
 		NUMBER(OF_VERDICT, prefix "stack_id", who.stack_id), \
 		NUMBER(OF_VERDICT, prefix "exited", who.exited),     \
+		NUMBER(OF_VERDICT, prefix "start", who.start),       \
+		NUMBER(OF_VERDICT, prefix "client", who.client),     \
+		NUMBER(OF_VERDICT, prefix "uid", who.uid),           \
 		NUMBER(OF_VERDICT, prefix "pid", who.pid),           \
 		NUMBER(OF_VERDICT, prefix "tid", who.tid),           \
 		TEXT(OF_VERDICT, prefix "comm", who.comm)
@@ -62,6 +65,9 @@ static const struct rule rules[] = {
 	NUMBER(OF_ALL, "stack_id", by.stack_id),
 	NUMBER(OF_ALL, "pid", by.pid),
 	NUMBER(OF_ALL, "tid", by.tid),
+	NUMBER(OF_ALL, "client", by.client),
+	NUMBER(OF_KEY, "start", by.start),
+	NUMBER(OF_KEY | OF_CLIENT, "uid", by.uid),
 	TEXT(OF_ALL, "comm", by.comm),
 	NUMBER(OF_CLIENT, "uid", uid),
 	NUMBER(OF_CLIENT, "leaks", leaks),

@@ -29,13 +29,18 @@ enum event_kind {
  * struct who - a task that did something, and when
  * @time: ns of CLOCK_MONOTONIC; 0 where nothing is known
  * @stack_id: its stack; 0 where it gave none
+ * @start: when its process began; 0 where that is not known
+ * @client: its client; 0 where that is not known
  * @exited: the process is gone
  * @stack: that stack, where it came with the event; else NULL
  */
 struct who {
 	uint64_t time;
+	uint64_t start;
+	uint64_t client;
 	uint32_t pid;
 	uint32_t tid;
+	uint32_t uid;
 	uint32_t stack_id;
 	bool exited;
 	char comm[BUFFTRACK_COMM_LEN];

@@ -2,6 +2,7 @@
 #ifndef BUFFTRACK_NAMES_H
 #define BUFFTRACK_NAMES_H
 
+#include <stdint.h>
 #include <linux/bufftrack.h>
 
 /**
@@ -20,6 +21,18 @@ struct state_words {
 	const char *by;
 };
 
+/**
+ * struct info_word - one of BUFFTRACK_INFO_*
+ * @word: as JSON has it
+ * @note: what a report says of it; NULL where the report says it elsewhere
+ */
+struct info_word {
+	uint32_t bit;
+	const char *word;
+	const char *note;
+};
+
+const struct info_word *info_words(void);
 const char *verdict_name(unsigned int verdict);
 unsigned int verdict_of_name(const char *name);
 const struct state_words *state_words(unsigned int state);

@@ -40,6 +40,9 @@ struct json_object *report_who_json(const struct who *who)
 	object = json_object_new_object();
 	json_add_number(object, "pid", who->pid);
 	json_add_number(object, "tid", who->tid);
+	json_add_number(object, "client", who->client);
+	json_add_time(object, "start", who->start);
+	json_add_number(object, "uid", who->uid);
 	json_add_text(object, "comm", who->comm);
 	json_add_time(object, "time", who->time);
 	return object;
@@ -94,18 +97,34 @@ static struct json_object *previous_json(const struct report_style *style,
 	return object;
 }
 
-static struct json_object *flags_json(uint32_t flags)
+static struct json_object *info_json(uint32_t info)
 {
 	struct json_object *array = json_object_new_array();
+	const struct info_word *word;
 
-	if (flags & BUFFTRACK_F_EXCLUSIVE)
-		json_object_array_add(array, json_object_new_string("exclusive"));
-	if (flags & BUFFTRACK_F_SHARED)
-		json_object_array_add(array, json_object_new_string("shared"));
-	if (flags & BUFFTRACK_F_VIEW)
-		json_object_array_add(array, json_object_new_string("view"));
-	if (flags & BUFFTRACK_LIFE_PRIVATE)
-		json_object_array_add(array, json_object_new_string("private"));
+	for (word = info_words(); word->word; word++)
+		if (info & word->bit)
+			json_object_array_add(array, json_object_new_string(word->word));
+	return array;
+}
+
+static struct json_object *flags_json(uint32_t flags)
+{
+	static const struct {
+		uint32_t bit;
+		const char *word;
+	} words[] = {
+		{ BUFFTRACK_F_EXCLUSIVE, "exclusive" },	  { BUFFTRACK_F_SHARED, "shared" },
+		{ BUFFTRACK_F_VIEW, "view" },		  { BUFFTRACK_F_RETAIN, "retain" },
+		{ BUFFTRACK_F_SAME, "same" },		  { BUFFTRACK_F_LAST, "last" },
+		{ BUFFTRACK_F_PERSISTENT, "persistent" }, { BUFFTRACK_LIFE_PRIVATE, "private" },
+	};
+	struct json_object *array = json_object_new_array();
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(words); i++)
+		if (flags & words[i].bit)
+			json_object_array_add(array, json_object_new_string(words[i].word));
 	return array;
 }
 
@@ -132,6 +151,7 @@ static void add_verdict_json(const struct report_style *style, struct json_objec
 			     const struct event *event)
 {
 	json_add_bool(object, "history_lost", report_history_lost(event));
+	json_add(object, "info", info_json(event->info));
 	json_add_number(object, "lives", event->lives);
 	json_add_number(object, "frees", event->frees);
 	if (event->kind == EVENT_LEAK) {

@@ -186,6 +186,16 @@ static void print_key_line(const struct event *event, uint64_t lost)
 		   event->lives > known ? " ..." : "", history, lost);
 }
 
+/* What makes it less than certain, or explains it. */
+static void print_notes(const struct event *event)
+{
+	const struct info_word *word;
+
+	for (word = info_words(); word->word; word++)
+		if (event->info & word->bit && word->note)
+			print_line("%s", word->note);
+}
+
 static void print_report(const struct report_style *style, const struct event *event, uint64_t lost)
 {
 	char device[REPORT_NAME_TEXT], space[REPORT_NAME_TEXT], name[sizeof(event->name)];
@@ -204,6 +214,7 @@ static void print_report(const struct report_style *style, const struct event *e
 		fputs(PLAIN, stdout);
 	print_line("%s: %s; %s", reason, report_is_probable(event) ? "probable" : "certain",
 		   report_consequence(event));
+	print_notes(event);
 	print_who(style, report_offence(event), &event->by, 0);
 	/* What ended a life whose free was missed is the offence itself. */
 	if (event->verdict == BUFFTRACK_MISSED_FREE)

@@ -136,7 +136,13 @@ void report_why(const struct event *event, char *text, size_t room)
 		snprintf(text, room, "the buffer was released when its last owner exited");
 		break;
 	case BUFFTRACK_FREE_AFTER_RESET:
-		snprintf(text, room, "the buffer was released by a reset of the device");
+		snprintf(text, room, "the buffer was released by a reset of the %s",
+			 event->life.reason == BUFFTRACK_STATE_CONTEXT ? "client's context" :
+									 "device");
+		break;
+	case BUFFTRACK_HELD_FREE:
+		snprintf(text, room, "it was to be the last reference, and %u %s left", event->refs,
+			 event->refs == 1 ? "is" : "are");
 		break;
 	case BUFFTRACK_UNKNOWN_FREE:
 		explain_unknown_free(event, text, room);
@@ -151,7 +157,9 @@ void report_why(const struct event *event, char *text, size_t room)
 			 event->requested, event->size);
 		break;
 	case BUFFTRACK_DANGLING:
-		snprintf(text, room, "a view of a buffer that is not live");
+		snprintf(text, room, "%s of a buffer that is not live%s",
+			 event->flags & BUFFTRACK_F_RETAIN ? "a further reference" : "a view",
+			 event->token ? ", or not the one that the token names" : "");
 		break;
 	case BUFFTRACK_LEAK:
 		snprintf(text, room, "the client closed with %u reference%s; other clients hold %u",
@@ -167,6 +175,8 @@ const char *report_consequence(const struct event *event)
 	switch (event->verdict) {
 	case BUFFTRACK_MISSED_FREE:
 		return "the earlier allocation was ended";
+	case BUFFTRACK_HELD_FREE:
+		return "the buffer was released";
 	case BUFFTRACK_SIZE_MISMATCH:
 		return "the call was counted";
 	case BUFFTRACK_LEAK:

@@ -169,14 +169,52 @@ static void prepare_poll(struct trace *trace)
 	trace->polled[i] = (struct pollfd){ trace->uevents, POLLIN, 0 };
 }
 
+/* Not root: what the device tells a user of their own clients. */
+static struct trace *create_own(bool all, bool forks)
+{
+	struct trace *trace;
+	struct own *own;
+
+	/* Who asks for forks, too, looks at a command: he does without what is root's. */
+	if (all && !forks) {
+		complain("allocs, frees and what others do need root: run it with sudo\n"
+			 "  (without root: the bad frees and leaks of your own programs)");
+		return NULL;
+	}
+	own = own_open();
+	if (!own)
+		return NULL;
+	trace = xrealloc(NULL, 1, sizeof(*trace));
+	*trace = (struct trace){ .own = own, .uevents = -1 };
+	return trace;
+}
+
+/* Whether there are this user's own bad verdicts alone. */
+bool trace_is_own(const struct trace *trace)
+{
+	return trace->own;
+}
+
+/* Who is not root, and has not been let into tracefs. */
+static bool is_user(void)
+{
+	const char *dir = geteuid() ? tracefs_tracing_dir() : NULL;
+	char path[256];
+
+	if (!geteuid())
+		return false;
+	snprintf(path, sizeof(path), "%s/instances", dir ? dir : "/sys/kernel/tracing");
+	return access(path, W_OK) != 0;
+}
+
 /**
  * trace_create - record the events of the module, in a trace instance
  * @all: every event, not those of bad verdicts and leaks only
  * @forks: the scheduler's forks, too
  * @buffer_kb: the size of the ring, a CPU
  *
- * Enabled events do not keep the module from being unloaded. Returns NULL where
- * it cannot, having said why.
+ * Enabled events do not keep the module from being unloaded. For who is not root it is the
+ * user's own bad verdicts (trace_is_own()). Returns NULL where it cannot, having said why.
  */
 struct trace *trace_create(bool all, bool forks, uint64_t buffer_kb)
 {
@@ -185,6 +223,8 @@ struct trace *trace_create(bool all, bool forks, uint64_t buffer_kb)
 	/* The libraries would complain of what they cannot print. */
 	tracefs_set_loglevel(TEP_LOG_NONE);
 	tep_set_loglevel(TEP_LOG_NONE);
+	if (is_user())
+		return create_own(all, forks);
 	if (!tracing_usable())
 		return NULL;
 	if (!module_loaded()) {
@@ -221,13 +261,15 @@ struct trace *trace_create(bool all, bool forks, uint64_t buffer_kb)
  */
 void trace_stop(struct trace *trace)
 {
-	tracefs_trace_off(trace->instance);
+	if (!trace->own)
+		tracefs_trace_off(trace->instance);
 }
 
 void trace_destroy(struct trace *trace)
 {
 	size_t i;
 
+	own_close(trace->own);
 	for (i = 0; i < trace->nr_cpus; i++) {
 		close(trace->cpus[i].fd);
 		kbuffer_free(trace->cpus[i].buffer);

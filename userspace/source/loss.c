@@ -68,6 +68,8 @@ uint64_t trace_count_lost(struct trace *trace)
 {
 	struct cpu *cpu;
 
+	if (trace->own)
+		return own_lost(trace->own);
 	if (!trace->missed)
 		return trace->lost;
 	trace->missed = false;

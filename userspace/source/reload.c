@@ -150,6 +150,9 @@ enum trace_change trace_refresh(struct trace *trace)
 {
 	uint64_t now = monotonic_ns();
 
+	/* Our file keeps the module loaded. */
+	if (trace->own)
+		return TRACE_SAME;
 	if (!trace->refresh_now && now - trace->refreshed_at < REFRESH_NS)
 		return TRACE_SAME;
 	trace->refresh_now = false;

@@ -140,6 +140,8 @@ bool trace_next(struct trace *trace, bool flush, struct event *event)
 	void *data;
 	size_t i;
 
+	if (trace->own)
+		return own_next(trace->own, event);
 	do {
 		if (trace->current) {
 			cpu = trace->current;
@@ -178,9 +180,13 @@ bool trace_next(struct trace *trace, bool flush, struct event *event)
  */
 bool trace_wait(struct trace *trace, int timeout_ms, const sigset_t *signals, int output)
 {
-	struct pollfd *uevents = &trace->polled[trace->nr_cpus];
+	struct pollfd *uevents;
 	struct timespec timeout;
 	size_t i;
+
+	if (trace->own)
+		return own_wait(trace->own, timeout_ms, signals, output);
+	uevents = &trace->polled[trace->nr_cpus];
 
 	trace->polled[trace->nr_cpus + 1] = (struct pollfd){ output, 0, 0 };
 	if (trace->held_back && timeout_ms > HELD_BACK_MS)

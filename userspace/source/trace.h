@@ -16,6 +16,7 @@ enum trace_change {
 	TRACE_FAILED,
 };
 
+bool trace_is_own(const struct trace *trace);
 struct trace *trace_create(bool all, bool forks, uint64_t buffer_kb);
 void trace_stop(struct trace *trace);
 void trace_destroy(struct trace *trace);

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <tracefs.h>
 
+#include "source/own.h"
 #include "source/trace.h"
 
 /* What a CPU may take from the time stamp of a record to its being readable. */
@@ -42,7 +43,9 @@ struct cpu {
 	uint64_t passed_over; /* see pass_over() */
 };
 
+/* @own: what there is instead, where tracing is root's: all else is 0 then */
 struct trace {
+	struct own *own;
 	struct tracefs_instance *instance;
 	struct tep_handle *tep;
 	struct event_formats *formats;

@@ -56,6 +56,8 @@ static void take_alloc(struct run *run, const struct event *event)
  */
 bool run_is_ours(const struct run *run, const struct event *event)
 {
+	if (run->own_since)
+		return run_own_is_ours(run, event);
 	if (event->kind == EVENT_LEAK || event->kind == EVENT_CLIENT_CLOSE)
 		return numbers_have(&run->clients, event->client);
 	return numbers_have(&run->tasks, event->by.tid);
@@ -73,7 +75,7 @@ static void follow_fork(struct run *run, const struct event *event)
 static void count_bad(struct run *run, const struct event *event, bool suppressed)
 {
 	bool unknown = event->verdict == BUFFTRACK_UNKNOWN_FREE;
-	bool known = numbers_have(&run->clients, event->client);
+	bool known = run->own_since || numbers_have(&run->clients, event->client);
 	bool fails = verdict_is_failure(event->verdict, event->info, known);
 
 	if (unknown && (run->unknown || run->no_unknown))

@@ -112,6 +112,7 @@ static int follow_command(struct run *run, const sigset_t *signals)
 	trace_stop(run->live.trace);
 	take_events(run, true, UINT64_MAX, monotonic_ns());
 	live_end_groups(&run->live);
+	run_own_end(run);
 
 	lost = trace_count_lost(run->live.trace);
 	if (run->live.json)
@@ -163,6 +164,7 @@ static int run_command(struct run *run)
 	run_block_signals(&signals);
 	if (!live_open(&run->live, true, true))
 		return EXIT_RUN_FAILED;
+	run_own_begin(run);
 	ret = run_start(run, &signals);
 	if (ret == EXIT_OK) {
 		run_catch_signals(&signals);

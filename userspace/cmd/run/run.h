@@ -88,6 +88,8 @@ struct run {
 	bool unloaded; /* the module, meanwhile */
 	bool given_up; /* its events could not be had again */
 	int wait_status;
+	uint64_t own_since; /* without root: from when on a process is the command's; else 0 */
+	struct bufftrack_stat own_before; /* the user's counts then */
 };
 
 /* The command; 0 before it was started. Signal handlers look at it, too. */
@@ -105,6 +107,11 @@ int run_command_status(const struct run *run);
 bool run_is_ours(const struct run *run, const struct event *event);
 void run_account(struct run *run, const struct event *event, bool ours, bool suppressed);
 void run_forget_module(struct run *run);
+
+/* own.c: without root */
+void run_own_begin(struct run *run);
+void run_own_end(struct run *run);
+bool run_own_is_ours(const struct run *run, const struct event *event);
 
 /* user.c */
 bool run_find_user(struct run_user *user, const char *name);
