@@ -279,7 +279,7 @@ static void tokens(struct kunit *test)
 static void holds_keep_their_order(struct kunit *test)
 {
 	struct bt_test *t = test->priv;
-	struct bt_client *third = bufftrack_client_open();
+	struct bt_client *third = bufftrack_test_open();
 	struct bt_record *rec;
 
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, third);
@@ -322,7 +322,7 @@ out:
 static void a_shared_free_drops_the_oldest(struct kunit *test)
 {
 	struct bt_test *t = test->priv;
-	struct bt_client *third = bufftrack_client_open();
+	struct bt_client *third = bufftrack_test_open();
 	struct bt_record *rec;
 
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, third);

@@ -12,6 +12,7 @@
 #include "../free.h"
 #include "../history.h"
 #include "../param.h"
+#include "../ring.h"
 #include "../stat.h"
 #include "../walk.h"
 #include "test.h"
@@ -21,6 +22,21 @@
 
 static atomic64_t bt_test_devices = ATOMIC64_INIT(0);
 
+/* bufftrack_test_open - as an open of the node does it */
+struct bt_client *bufftrack_test_open(void)
+{
+	struct bt_client *client = bufftrack_client_open();
+	int err;
+
+	if (IS_ERR(client))
+		return client;
+	err = bufftrack_ring_join(client);
+	if (!err)
+		return client;
+	bufftrack_client_remove(client);
+	return ERR_PTR(err);
+}
+
 int bufftrack_test_init(struct kunit *test)
 {
 	struct bt_test *t = kunit_kzalloc(test, sizeof(*t), GFP_KERNEL);
@@ -28,9 +44,9 @@ int bufftrack_test_init(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, t);
 	test->priv = t;
 	t->device = BT_TEST_DEVICE + atomic64_inc_return(&bt_test_devices);
-	t->client = bufftrack_client_open();
+	t->client = bufftrack_test_open();
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, t->client);
-	t->other = bufftrack_client_open();
+	t->other = bufftrack_test_open();
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, t->other);
 	return 0;
 }
@@ -113,7 +129,7 @@ struct bt_client *bufftrack_test_open_as(struct kunit *test, uid_t uid)
 	KUNIT_ASSERT_NOT_NULL(test, cred);
 	cred->euid = make_kuid(&init_user_ns, uid);
 	old = override_creds(cred);
-	client = bufftrack_client_open();
+	client = bufftrack_test_open();
 	revert_creds(old);
 	put_cred(cred);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, client);

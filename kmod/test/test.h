@@ -19,6 +19,7 @@ struct bt_test {
 
 int bufftrack_test_init(struct kunit *test);
 void bufftrack_test_exit(struct kunit *test);
+struct bt_client *bufftrack_test_open(void);
 void bufftrack_test_close(struct bt_client **client);
 void bufftrack_test_set(struct kunit *test, unsigned int *parameter, unsigned int value);
 void bufftrack_test_settle(void);
