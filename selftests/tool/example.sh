@@ -253,6 +253,6 @@ while_waiting()
 }
 check "a server that takes its time" while_waiting
 check "20,000 events meanwhile: each is told" same 20000 \
-	"$(jq -c 'select(.event == "double_free" and .device == 1) | 1' "$tmp/json" | wc -l)"
+	"$(grep -c '^{"event":"double_free",' "$tmp/json")"
 check "none is lost" same 0 "$(tail -n 1 "$tmp/json" | jq .lost)"
 ktap_finished

@@ -33,22 +33,6 @@ static bool take_record(struct cpu *cpu, void *data, unsigned long long time)
 	return data;
 }
 
-/* Into @cpu->page: the oldest page that was pulled, else the ring's. */
-static bool next_page(struct trace *trace, struct cpu *cpu)
-{
-	struct pulled *pulled = cpu->pulled;
-
-	if (!pulled)
-		return read(cpu->fd, cpu->page, trace->page_size) > 0;
-	memcpy(cpu->page, pulled->page, trace->page_size);
-	cpu->pulled = pulled->next;
-	if (!cpu->pulled)
-		cpu->pulled_end = NULL;
-	free(pulled);
-	trace->nr_pulled--;
-	return true;
-}
-
 /* Returns false where the ring is empty. */
 static bool pull_page(struct trace *trace, struct cpu *cpu)
 {
@@ -65,6 +49,15 @@ static bool pull_page(struct trace *trace, struct cpu *cpu)
 	return true;
 }
 
+static void pull(struct trace *trace)
+{
+	struct cpu *cpu;
+
+	for (cpu = trace->cpus; cpu < trace->cpus + trace->nr_cpus; cpu++)
+		while (trace->nr_pulled < MAX_PULLED / trace->page_size && pull_page(trace, cpu))
+			;
+}
+
 /**
  * trace_pull - takes what there is out of the rings, for trace_next()
  * @trace: the trace
@@ -74,17 +67,44 @@ static bool pull_page(struct trace *trace, struct cpu *cpu)
  */
 void trace_pull(struct trace *trace)
 {
-	struct cpu *cpu;
-
-	for (cpu = trace->cpus; cpu < trace->cpus + trace->nr_cpus; cpu++)
-		while (trace->nr_pulled < MAX_PULLED / trace->page_size && pull_page(trace, cpu))
-			;
+	pull(trace);
+	trace->nr_owed = trace->nr_pulled;
 }
 
 void trace_free_pulled(struct trace *trace, struct cpu *cpu)
 {
-	while (cpu->pulled)
-		next_page(trace, cpu);
+	struct pulled *pulled;
+
+	while ((pulled = cpu->pulled)) {
+		cpu->pulled = pulled->next;
+		free(pulled);
+		trace->nr_pulled--;
+	}
+	cpu->pulled_end = NULL;
+}
+
+/* Into @cpu->page: the oldest page that was pulled, else the ring's. */
+static bool next_page(struct trace *trace, struct cpu *cpu)
+{
+	struct pulled *pulled = cpu->pulled;
+
+	if (!pulled)
+		return read(cpu->fd, cpu->page, trace->page_size) > 0;
+	/*
+	 * What had to wait may take long to tell: meanwhile the rings fill up, too. What is
+	 * pulled now is not owed, or a flood would be pulled for good.
+	 */
+	if (trace->nr_owed) {
+		trace->nr_owed--;
+		pull(trace);
+	}
+	memcpy(cpu->page, pulled->page, trace->page_size);
+	cpu->pulled = pulled->next;
+	if (!cpu->pulled)
+		cpu->pulled_end = NULL;
+	free(pulled);
+	trace->nr_pulled--;
+	return true;
 }
 
 /* Reads pages until one has a record, or the ring is empty. */

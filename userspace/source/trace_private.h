@@ -22,7 +22,7 @@
 
 struct event_formats;
 /* Memory for events that were taken out of the rings early, of all CPUs together */
-#define MAX_PULLED (64U << 20)
+#define MAX_PULLED (16U << 20)
 
 /* A page that trace_pull() has read. */
 struct pulled {
@@ -54,6 +54,7 @@ struct trace {
 	size_t nr_cpus;
 	size_t page_size;
 	size_t nr_pulled;
+	size_t nr_owed; /* of them, those that were pulled while nothing could be told */
 	int uevents;
 	bool all;
 	bool forks;
