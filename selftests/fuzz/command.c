@@ -233,7 +233,7 @@ static void make_op(const struct task *task, unsigned int at, unsigned int slot,
 		.device = device_of(task, c->p[0]),
 		.buffer = buffer_of(c->p[1]),
 		.space = space_of(c->p[2]),
-		.flags = flags_of(c->p[4], 7),
+		.flags = flags_of(c->p[4], 127),
 	};
 	if (c->kind == KIND_alloc) {
 		op->size = size_of(c->p[3]);
@@ -242,19 +242,26 @@ static void make_op(const struct task *task, unsigned int at, unsigned int slot,
 		op->size = c->p[3] ? size_of(c->p[3]) : 0;
 		/* Flags that a FREE does not have are a rare mistake. */
 		if (c->p[4] < 128)
-			op->flags = c->p[4] & 1 ? BUFFTRACK_F_VIEW : 0;
+			op->flags = c->p[4] & 1	  ? BUFFTRACK_F_VIEW
+				    : c->p[4] & 2 ? BUFFTRACK_F_LAST
+						  : 0;
 		op->token = token_of(task, at, c->p[6]);
 	}
 	add_stack(task, op, c->p[5], slot);
 	memset(&op->generation, POISON,
 	       offsetof(struct bufftrack_op, reserved) - offsetof(struct bufftrack_op, generation));
+	/* As an earlier FREE might have been answered. */
+	if (c->kind == KIND_undo) {
+		op->generation = token_of(task, at, c->p[6]);
+		op->verdict = c->p[3] & 128 ? c->p[3] : BUFFTRACK_OK;
+	}
 }
 
 static void look_at_op(const struct call *call, const struct bufftrack_op *op, unsigned int at)
 {
 	if (op->verdict >= BUFFTRACK_NR_VERDICTS || op->verdict == BUFFTRACK_LEAK)
 		run_failed("%s: verdict %u", kind_names[call->c->kind], op->verdict);
-	if (op->info & ~(BUFFTRACK_INFO_PROBABLE | BUFFTRACK_INFO_HISTORY_LOST))
+	if (op->info >= BUFFTRACK_INFO_CLOSING << 1)
 		run_failed("%s: info 0x%x", kind_names[call->c->kind], op->info);
 	/* No program takes that many: it is a count that went below zero. */
 	if (op->refs > 1U << 30)
@@ -265,12 +272,14 @@ static void look_at_op(const struct call *call, const struct bufftrack_op *op, u
 
 static void do_op(const struct call *call)
 {
-	bool alloc = call->c->kind == KIND_alloc;
+	unsigned long cmd = call->c->kind == KIND_alloc	 ? BUFFTRACK_IOC_ALLOC
+			    : call->c->kind == KIND_free ? BUFFTRACK_IOC_FREE
+							 : BUFFTRACK_IOC_UNDO;
 	struct bufftrack_op op;
 	int rc;
 
 	make_op(call->task, call->at, call->at, &op);
-	rc = call_ioctl(call, alloc ? BUFFTRACK_IOC_ALLOC : BUFFTRACK_IOC_FREE, &op);
+	rc = call_ioctl(call, cmd, &op);
 	if (answered(call, rc))
 		look_at_op(call, &op, call->at);
 }
@@ -303,6 +312,8 @@ static void make_entries(const struct call *call, enum place where, struct bufft
 			op.op = BUFFTRACK_OP_ALLOC;
 		else if (program->commands[at].kind == KIND_free)
 			op.op = BUFFTRACK_OP_FREE;
+		else if (program->commands[at].kind == KIND_undo)
+			op.op = BUFFTRACK_OP_UNDO;
 		if (call->c->p[2] & 1)
 			op.buffer += i / n * 8;
 		if (call->c->p[2] & 2)
@@ -444,9 +455,11 @@ static void look_at_life(struct run *run, const struct bufftrack_life *life, uns
 {
 	bool live = life->state == BUFFTRACK_STATE_LIVE;
 
-	if (!life->state || life->state > BUFFTRACK_STATE_MISSED || life->reserved)
+	if (!life->state || life->state > BUFFTRACK_STATE_CONTEXT || life->reserved)
 		run_failed("LIST: state %u", life->state);
-	if (life->refs > 1U << 30 || life->views > 1U << 30 || live != !!life->refs)
+	/* What a FREE LAST left may still be freed. */
+	if (life->refs > 1U << 30 || life->views > 1U << 30 ||
+	    (live != !!life->refs && life->state != BUFFTRACK_STATE_LAST))
 		run_failed("LIST: state %u, %u references, %u views", life->state, life->refs,
 			   life->views);
 	if (life->alloc.stack_id)
@@ -534,6 +547,53 @@ static void do_stack(const struct call *call)
 		run_failed("STACK: %u frames", stack.nr);
 }
 
+static void do_holders(const struct call *call)
+{
+	static const unsigned int strides[] = { sizeof(struct bufftrack_holder), 4096, 88, 0 };
+	static const unsigned int counts[] = { 8, 0, 1, ~0U };
+	const struct arena *arena = &call->task->arena;
+	const struct command *c = call->c;
+	struct bufftrack_holders holders = {
+		.nr = counts[c->p[4] & 3],
+		.entry_size = strides[c->p[4] >> 2 & 3],
+		.device = device_of(call->task, c->p[0]),
+		.buffer = buffer_of(c->p[1]),
+		.space = space_of(c->p[2]),
+		.generation = token_of(call->task, call->at, c->p[6]),
+	};
+	int rc;
+
+	holders.entries = (uintptr_t)place_in(arena, &arena->array, place_of(c->p[5]),
+					      (size_t)(holders.nr & 1023) * 128);
+	rc = call_ioctl(call, BUFFTRACK_IOC_HOLDERS, &holders);
+	if (answered(call, rc) && c->p[P_GARBAGE] < 224 &&
+	    (holders.nr > 1024 || holders.others > holders.refs))
+		run_failed("HOLDERS: %u, %u of others, of %u references", holders.nr,
+			   holders.others, holders.refs);
+}
+
+static void do_events(const struct call *call)
+{
+	static const unsigned int strides[] = { sizeof(struct bufftrack_bad), 4096, 600, 0 };
+	static const unsigned int counts[] = { 4, 0, 1, 1100 };
+	const struct arena *arena = &call->task->arena;
+	const struct command *c = call->c;
+	struct bufftrack_events events = {
+		.nr = counts[c->p[0] & 3],
+		.entry_size = strides[c->p[0] >> 2 & 3],
+		.flags = c->p[1] & 1,
+		.cursor = c->p[2] ? ~0ULL >> c->p[2] % 64 : 0,
+	};
+	unsigned int room = events.nr;
+	int rc;
+
+	events.entries = (uintptr_t)place_in(arena, &arena->array, place_of(c->p[3]),
+					     (size_t)room * events.entry_size);
+	rc = call_ioctl(call, BUFFTRACK_IOC_EVENTS, &events);
+	if (answered(call, rc) && c->p[P_GARBAGE] < 224 && events.nr > room)
+		run_failed("EVENTS: %u of %u", events.nr, room);
+}
+
 /* A number that may be no command. */
 static void do_raw(const struct call *call)
 {
@@ -552,10 +612,11 @@ static void do_raw(const struct call *call)
 void command_ioctl(struct task *task, unsigned int at)
 {
 	static void (*const calls[NR_KINDS])(const struct call *call) = {
-		[KIND_info] = do_info,	 [KIND_client] = do_client, [KIND_alloc] = do_op,
-		[KIND_free] = do_op,	 [KIND_batch] = do_batch,   [KIND_label] = do_label,
-		[KIND_reset] = do_reset, [KIND_stat] = do_stat,	    [KIND_list] = do_list,
-		[KIND_stack] = do_stack, [KIND_raw] = do_raw,
+		[KIND_info] = do_info,	     [KIND_client] = do_client, [KIND_alloc] = do_op,
+		[KIND_free] = do_op,	     [KIND_batch] = do_batch,	[KIND_label] = do_label,
+		[KIND_reset] = do_reset,     [KIND_stat] = do_stat,	[KIND_list] = do_list,
+		[KIND_stack] = do_stack,     [KIND_raw] = do_raw,	[KIND_undo] = do_op,
+		[KIND_holders] = do_holders, [KIND_events] = do_events,
 	};
 	const struct command *c = &task->run->program->commands[at];
 	struct call call = {

@@ -36,8 +36,8 @@ __attribute__((format(printf, 1, 2), noreturn)) void die(const char *format, ...
 	X(pass, 4)      \
 	X(info, 4)      \
 	X(client, 12)   \
-	X(alloc, 58)    \
-	X(free, 52)     \
+	X(alloc, 50)    \
+	X(free, 44)     \
 	X(batch, 12)    \
 	X(label, 8)     \
 	X(reset, 6)     \
@@ -49,7 +49,10 @@ __attribute__((format(printf, 1, 2), noreturn)) void die(const char *format, ...
 	X(fork, 2)      \
 	X(user, 6)      \
 	X(parameter, 6) \
-	X(shrink, 2)
+	X(shrink, 2)    \
+	X(undo, 8)      \
+	X(holders, 4)   \
+	X(events, 4)
 
 #define X(name, weight) KIND_##name,
 enum kind { KINDS(X) NR_KINDS };
