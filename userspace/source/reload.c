@@ -13,7 +13,7 @@
 #include "source/trace_private.h"
 #include "util/util.h"
 
-#define MISC_SYSFS "/sys/class/misc/" MODULE_NAME
+#define NODE_SYSFS "/sys/class/" MODULE_NAME "/" MODULE_NAME
 
 /* How often to look whether the module is still there, uevents or not. */
 #define REFRESH_NS NSEC_PER_SEC
@@ -167,7 +167,7 @@ enum trace_change trace_refresh(struct trace *trace)
 		return TRACE_GONE;
 	}
 	/* The device comes into being after all the events have. */
-	if (access(MISC_SYSFS, F_OK))
+	if (access(NODE_SYSFS, F_OK))
 		return TRACE_SAME;
 	if (trace_start(trace)) {
 		trace->failures = 0;
