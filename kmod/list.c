@@ -61,7 +61,8 @@ static bool allocated_by_wanted(const struct list_ctx *ctx, const struct bt_reco
 {
 	const struct bt_actor *actor = bt_alloc_of(rec)->actor;
 
-	return may_see(ctx, actor->uid) && pid_nr_ns(actor->pid, ctx->reader.ns) == (pid_t)ctx->arg->pid;
+	return may_see(ctx, actor->uid) &&
+	       pid_nr_ns(actor->pid, ctx->reader.ns) == (pid_t)ctx->arg->pid;
 }
 
 static u64 oldest_holder(const struct list_ctx *ctx, const struct bt_record *rec)

@@ -60,8 +60,7 @@ static void bt_show_fdinfo(struct seq_file *m, struct file *file)
 	seq_printf(m, "bufftrack-client-id:\t%llu\n", client->id);
 	seq_printf(m, "bufftrack-client-name:\t%s\n", name);
 	seq_printf(m, "bufftrack-live-buffers:\t%u\n", atomic_read(&client->held));
-	seq_printf(m, "bufftrack-live-bytes:\t%llu\n",
-		   (u64)atomic64_read(&client->stats.bytes));
+	seq_printf(m, "bufftrack-live-bytes:\t%llu\n", (u64)atomic64_read(&client->stats.bytes));
 }
 #endif
 

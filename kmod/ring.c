@@ -281,8 +281,7 @@ __poll_t bufftrack_ring_poll(struct bt_client *client, struct file *file,
 	struct bt_ring *ring = client->ring;
 
 	poll_wait(file, &ring->wait, wait);
-	return READ_ONCE(ring->next) > READ_ONCE(client->events_cursor) ? EPOLLIN | EPOLLRDNORM :
-									  0;
+	return READ_ONCE(ring->next) > READ_ONCE(client->events_cursor) ? EPOLLIN | EPOLLRDNORM : 0;
 }
 
 /* An entry and its actors, or false where it is not kept (any more). */

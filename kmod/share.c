@@ -365,12 +365,12 @@ int bufftrack_label(struct bt_share *share, struct bufftrack_label *arg)
 	spaces = &share->spaces;
 	label = share->label;
 	if (arg->flags & BUFFTRACK_LABEL_TAG)
-		return arg->flags & BUFFTRACK_LABEL_GET ?
-			       bufftrack_tag_label_get(spaces, arg->tag, arg->label) :
-			       bufftrack_tag_label(spaces, arg->tag, arg->label);
+		return arg->flags & BUFFTRACK_LABEL_GET
+			       ? bufftrack_tag_label_get(spaces, arg->tag, arg->label)
+			       : bufftrack_tag_label(spaces, arg->tag, arg->label);
 	if (arg->flags & BUFFTRACK_LABEL_SPACE) {
-		space = arg->flags & BUFFTRACK_LABEL_GET ? xa_load(&spaces->by_id, arg->space) :
-							   bufftrack_space_get(spaces, arg->space);
+		space = arg->flags & BUFFTRACK_LABEL_GET ? xa_load(&spaces->by_id, arg->space)
+							 : bufftrack_space_get(spaces, arg->space);
 		if (!space)
 			return -ENOENT;
 		if (IS_ERR(space))

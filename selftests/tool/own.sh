@@ -29,7 +29,7 @@ watches()
 	btctl alloc 72 1 0x1000 10 free 72 1 0x1000 free 72 1 0x1000 >/dev/null
 	"${member[@]}" btctl alloc 73 1 0x1000 10 free 73 1 0x1000 free 73 1 0x1000 >/dev/null
 	"${member[@]}" btctl alloc 74 1 0x2000 20 >/dev/null
-	wait $watcher || { cat "$tmp/err"; return 1; }
+	wait "$watcher" || { cat "$tmp/err"; return 1; }
 	same '["double_free","0x49",true,31001,"btctl"]
 ["leak","0x4a",true,31001,"btctl"]' "$(jq -c '[.event, .device, .certain,
 		(.offender | .uid, .comm)]' "$tmp/out")" &&
@@ -44,7 +44,7 @@ reports()
 	local status=0
 	"${member[@]}" bufftrack run --output "$tmp/report" -- buffer >"$tmp/said" 2>"$tmp/err" ||
 		status=$?
-	same 3 $status || { cat "$tmp/report" "$tmp/err"; return 1; }
+	same 3 "$status" || { cat "$tmp/report" "$tmp/err"; return 1; }
 	matches 'BUFFTRACK: stale free of buffer' "$(<"$tmp/report")" &&
 		matches 'mark_as_deallocated +buffer.cpp:[0-9]+' "$(<"$tmp/report")" &&
 		matches 'not root' "$(<"$tmp/err")"
@@ -55,25 +55,25 @@ gate()
 	local status=0
 	"${member[@]}" bufftrack run --require-client --json --output "$tmp/json" -- \
 		btctl alloc 75 1 0x1000 10 free 75 1 0x1000 >/dev/null 2>"$tmp/err" || status=$?
-	same 0 $status || { cat "$tmp/json" "$tmp/err"; return 1; }
+	same 0 "$status" || { cat "$tmp/json" "$tmp/err"; return 1; }
 	same '[1,1]' "$(jq -c '[.allocs, .frees]' "$tmp/json")" || { cat "$tmp/json"; return 1; }
 	status=0
 	"${member[@]}" bufftrack run --require-client -- true 2>"$tmp/err" || status=$?
-	fails same 0 $status
+	fails same 0 "$status"
 }
 
 all_is_roots()
 {
 	local status=0
 	"${member[@]}" bufftrack watch --all 2>"$tmp/err" || status=$?
-	same 1 $status && matches 'need root' "$(<"$tmp/err")"
+	same 1 "$status" && matches 'need root' "$(<"$tmp/err")"
 }
 
 no_member()
 {
 	local status=0
 	"${stranger[@]}" bufftrack watch 2>"$tmp/err" || status=$?
-	same 1 $status && matches 'join its group' "$(<"$tmp/err")"
+	same 1 "$status" && matches 'join its group' "$(<"$tmp/err")"
 }
 
 begin 5

@@ -49,7 +49,7 @@ stat_of()	# DEVICE EXPRESSION
 
 c_client()
 {
-	serve && "$here/serve_client" "$socket" 40 0x296ccc80 && served && same 0 $status &&
+	serve && "$here/serve_client" "$socket" 40 0x296ccc80 && served && same 0 "$status" &&
 		same "double free of buffer 0x296ccc80 (L1) on device 40 by serve_client" \
 			"$(sed -n '/double/s/\[.*//p' "$tmp/out")" &&
 		matches 'certain$' "$(grep double "$tmp/out")"
@@ -76,7 +76,7 @@ right_to_the_unit()	# MESSAGES LOG-SCENARIO...
 	shift 2
 	python3 "$here/replay_log.py" "$nr" "$seed" "$tmp/made" "$tmp/wanted" &&
 		forget_all && serve --summary --json && peers "$scenario" "$tmp/made" "$@" && served &&
-		same 0 $status && tail -n 1 "$tmp/out" >"$tmp/summary" &&
+		same 0 "$status" && tail -n 1 "$tmp/out" >"$tmp/summary" &&
 		summary_is "$tmp/wanted" "$tmp/summary"
 }
 
@@ -85,7 +85,7 @@ equal_to_replay()
 {
 	python3 "$here/replay_log.py" 100000 $((seed + 1)) "$tmp/made" "$tmp/wanted" 4000 &&
 		forget_all && serve --log --summary --json && peers spread "$tmp/made" 40 && served &&
-		same 0 $status && grep -v '^{\|^listening' "$tmp/out" >"$tmp/log" &&
+		same 0 "$status" && grep -v '^{\|^listening' "$tmp/out" >"$tmp/log" &&
 		tail -n 1 "$tmp/out" | jq -S 'del(.clients, .ignored, .failed)' >"$tmp/a" &&
 		forget_all && bufftrack replay --json "$tmp/log" |
 		jq -S 'del(.clients, .ignored, .failed)' >"$tmp/b" && diff "$tmp/a" "$tmp/b"
@@ -112,7 +112,7 @@ monitors()
 		assert say("info", "9") == "0 0 0 0 0 0 0 0"
 		assert say("info", "-1") == "0 0 0 0 0 0 1 2"
 	END
-	served && same 0 $status
+	served && same 0 "$status"
 }
 
 # Without a file: the devices that the module knows
@@ -125,13 +125,13 @@ monitors_without_a_file()
 		[[ ! -s $tmp/held ]] || break
 		sleep 0.1
 	done
-	same "0 0 0 0 0 0 1 0" "$(peers info 1)" && peers dump && wait $holder && served &&
+	same "0 0 0 0 0 0 1 0" "$(peers info 1)" && peers dump && wait "$holder" && served &&
 		grep -qx "  L1: 1 buffers, 10 bytes" "$tmp/out"
 }
 
 garbage()
 {
-	serve && same 60 "$(peers garbage)" && served && same 0 $status &&
+	serve && same 60 "$(peers garbage)" && served && same 0 "$status" &&
 		matches 'sends what is no message' "$(<"$tmp/err")" &&
 		matches '300 messages were of no known type' "$(<"$tmp/err")" &&
 		same 1 "$(grep -c 'sends what is no message' "$tmp/err")"
@@ -139,20 +139,20 @@ garbage()
 
 half_a_message()
 {
-	serve --summary --json && peers half && served && same 0 $status &&
+	serve --summary --json && peers half && served && same 0 "$status" &&
 		matches 'went away within a message: 56 bytes' "$(<"$tmp/err")" &&
 		same 1 "$(tail -n 1 "$tmp/out" | jq .allocs)"
 }
 
 deaf()
 {
-	serve && same seen "$(peers deaf)" && served && same 0 $status &&
+	serve && same seen "$(peers deaf)" && served && same 0 "$status" &&
 		matches 'questions were not answered' "$(<"$tmp/err")"
 }
 
 crowd()
 {
-	serve && same 2000 "$(ulimit -n 4096; peers crowd 1000)" && served && same 0 $status
+	serve && same 2000 "$(ulimit -n 4096; peers crowd 1000)" && served && same 0 "$status"
 }
 
 # A peer that is killed leaks what it holds, and the module says so.
@@ -184,10 +184,10 @@ slow_reader()
 	cat <&6 >"$tmp/out" &
 	i=$!
 	served
-	kill $i
+	kill "$i"
 	exec 6>&-
 	rm "$tmp/fifo"
-	same 0 $status && matches '[0-9]+ lines were left out' "$(<"$tmp/err")"
+	same 0 "$status" && matches '[0-9]+ lines were left out' "$(<"$tmp/err")"
 }
 
 # What lay in the sockets when the signal came is done.
@@ -195,7 +195,7 @@ nothing_lost_at_the_end()
 {
 	serve --summary --json && kill -STOP "$server" && (peers burst 500) && kill -TERM "$server" &&
 		kill -CONT "$server" && { status=0; wait "$server" || status=$?; } &&
-		same 0 $status && same 500 "$(tail -n 1 "$tmp/out" | jq .allocs)" &&
+		same 0 "$status" && same 500 "$(tail -n 1 "$tmp/out" | jq .allocs)" &&
 		fails test -e "$socket"
 }
 
@@ -204,14 +204,14 @@ refuses_a_path()
 	local status=0
 	: >"$socket"
 	bufftrack serve --socket "$socket" 2>"$tmp/err" || status=$?
-	same 1 $status && matches 'is no socket' "$(<"$tmp/err")" && test -f "$socket" || return
+	same 1 "$status" && matches 'is no socket' "$(<"$tmp/err")" && test -f "$socket" || return
 	rm "$socket"
 	python3 -c 'import socket, sys
 socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$socket"
 	chown 1:1 "$socket"
 	status=0
 	bufftrack serve --socket "$socket" 2>"$tmp/err" || status=$?
-	same 1 $status && matches 'belongs to user 1' "$(<"$tmp/err")" && test -S "$socket" || return
+	same 1 "$status" && matches 'belongs to user 1' "$(<"$tmp/err")" && test -S "$socket" || return
 	chown 0:0 "$socket"
 	# One that nobody listens to any more is taken; one that is served is not.
 	bufftrack serve --socket "$socket" >"$tmp/out" 2>"$tmp/err" &
@@ -223,8 +223,8 @@ socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$socket"
 	done
 	status=0
 	bufftrack serve --socket "$socket" 2>"$tmp/err2" || status=$?
-	same 1 $status && matches 'another server listens' "$(<"$tmp/err2")" && served &&
-		same 0 $status
+	same 1 "$status" && matches 'another server listens' "$(<"$tmp/err2")" && served &&
+		same 0 "$status"
 }
 
 # As systemd starts it: the socket is there, as descriptor 3.
@@ -246,7 +246,7 @@ os.execvp("bufftrack", ["bufftrack", "serve", "--summary", "--json"])' "$socket"
 		[[ ! -S $socket ]] || break
 		sleep 0.1
 	done
-	peers alloc 77 41 L1 0x1000 10 && served && same 0 $status &&
+	peers alloc 77 41 L1 0x1000 10 && served && same 0 "$status" &&
 		same 1 "$(tail -n 1 "$tmp/out" | jq .allocs)" && test -S "$socket" && rm "$socket"
 }
 
@@ -256,7 +256,7 @@ ambiguous()
 	printf '✓ [PID 71] Allocated 1 bytes of %s on device 42 (buffer_id=4096)\n' L1 DRAM >"$tmp/made"
 	local line='✗ [PID 71] Freed buffer 4096 on device 42 (1 bytes, FINAL)'
 	printf '%s\n' "$line" "$line" "$line" >>"$tmp/made"
-	serve && peers log "$tmp/made" && served && same 0 $status &&
+	serve && peers log "$tmp/made" && served && same 0 "$status" &&
 		same 1 "$(grep -c 'double free' "$tmp/out")"
 }
 
@@ -276,18 +276,18 @@ named()
 	echo >&8
 	exec 8>&-
 	served
-	return $wrong
+	return "$wrong"
 }
 
 misused()
 {
 	local status=0
 	bufftrack serve --mode 888 2>"$tmp/err" || status=$?
-	same 2 $status && matches 'octal' "$(<"$tmp/err")" || return
+	same 2 "$status" && matches 'octal' "$(<"$tmp/err")" || return
 	echo "0 arch=x" >"$tmp/devices"
 	status=0
 	bufftrack serve --devices "$tmp/devices" --socket "$socket" 2>"$tmp/err" || status=$?
-	same 1 $status && matches 'line 1: want' "$(<"$tmp/err")"
+	same 1 "$status" && matches 'line 1: want' "$(<"$tmp/err")"
 }
 
 begin 18

@@ -23,8 +23,7 @@ static const struct state_words states[] = {
 	[BUFFTRACK_STATE_RESET] = { "reset", "reset", 'R', "ended by reset of", "reset by" },
 	[BUFFTRACK_STATE_MISSED] = { "missed", "missed", 'M', "replaced by", "replaced by" },
 	[BUFFTRACK_STATE_LAST] = { "last", "last", 'L', "freed for good", "freed for good by" },
-	[BUFFTRACK_STATE_CONTEXT] = { "context", "context", 'C', "context ended by",
-				      "context of" },
+	[BUFFTRACK_STATE_CONTEXT] = { "context", "context", 'C', "context ended by", "context of" },
 };
 
 static const struct info_word infos[] = {

@@ -114,10 +114,14 @@ static struct json_object *flags_json(uint32_t flags)
 		uint32_t bit;
 		const char *word;
 	} words[] = {
-		{ BUFFTRACK_F_EXCLUSIVE, "exclusive" },	  { BUFFTRACK_F_SHARED, "shared" },
-		{ BUFFTRACK_F_VIEW, "view" },		  { BUFFTRACK_F_RETAIN, "retain" },
-		{ BUFFTRACK_F_SAME, "same" },		  { BUFFTRACK_F_LAST, "last" },
-		{ BUFFTRACK_F_PERSISTENT, "persistent" }, { BUFFTRACK_LIFE_PRIVATE, "private" },
+		{ BUFFTRACK_F_EXCLUSIVE, "exclusive" },
+		{ BUFFTRACK_F_SHARED, "shared" },
+		{ BUFFTRACK_F_VIEW, "view" },
+		{ BUFFTRACK_F_RETAIN, "retain" },
+		{ BUFFTRACK_F_SAME, "same" },
+		{ BUFFTRACK_F_LAST, "last" },
+		{ BUFFTRACK_F_PERSISTENT, "persistent" },
+		{ BUFFTRACK_LIFE_PRIVATE, "private" },
 	};
 	struct json_object *array = json_object_new_array();
 	size_t i;

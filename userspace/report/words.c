@@ -137,8 +137,8 @@ void report_why(const struct event *event, char *text, size_t room)
 		break;
 	case BUFFTRACK_FREE_AFTER_RESET:
 		snprintf(text, room, "the buffer was released by a reset of the %s",
-			 event->life.reason == BUFFTRACK_STATE_CONTEXT ? "client's context" :
-									 "device");
+			 event->life.reason == BUFFTRACK_STATE_CONTEXT ? "client's context"
+								       : "device");
 		break;
 	case BUFFTRACK_HELD_FREE:
 		snprintf(text, room, "it was to be the last reference, and %u %s left", event->refs,
