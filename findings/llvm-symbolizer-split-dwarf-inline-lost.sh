@@ -66,7 +66,7 @@ END
 gcc -o plain plain.o
 gcc -o split split.o
 objdump -d --no-show-raw-insn plain | awk '/^[0-9a-f]+ <(apart|rarely|main)>:/ { on = 1 } /^$/ { on = 0 }
-	on && /^ / { print $1 }' | tr -d : >at
+	on && /^ / { print $1 }' | tr -d : >addresses
 objdump -d --no-show-raw-insn plain | sed 's/plain//' | sed -n '/<apart>:/,/^$/p' >a
 objdump -d --no-show-raw-insn split | sed 's/split//' | sed -n '/<apart>:/,/^$/p' >b
 cmp -s a b || { echo "changed: the code is not the same"; exit 1; }
@@ -75,7 +75,7 @@ while read -r at; do
 	plain=$("$bin/llvm-symbolizer" -f --inlining -e plain "0x$at" | grep -c . || :)
 	split=$("$bin/llvm-symbolizer" -f --inlining -e split "0x$at" | grep -c . || :)
 	[[ $split -ge $plain ]] || fewer=$((fewer + 1))
-done <at
+done <addresses
 inlined=$("$bin/llvm-dwarfdump" --debug-info split.dwo | grep -c DW_TAG_inlined_subroutine || :)
-echo "$(wc -l <at) addresses, fewer functions of the split one at $fewer; $inlined inlined functions in its .dwo"
+echo "$(wc -l <addresses) addresses, fewer functions of the split one at $fewer; $inlined inlined functions in its .dwo"
 [[ $fewer -gt 0 && $inlined -gt 0 ]] || { echo "changed: it tells them all"; exit 1; }

@@ -8,10 +8,12 @@ for program in bufftrack jq setpriv; do
 	command -v $program >/dev/null || skip_all "no $program"
 done
 group=31050
-chgrp $group /dev/bufftrack && chmod 660 /dev/bufftrack || skip_all "cannot give the device a group"
+if ! chgrp $group /dev/bufftrack || ! chmod 660 /dev/bufftrack; then
+	skip_all "cannot give the device a group"
+fi
 chmod 777 "$tmp"
-member=(setpriv --reuid 31001 --regid 31001 --groups $group --no-new-privs)
-other=(setpriv --reuid 31002 --regid 31002 --groups $group --no-new-privs)
+member=(setpriv --reuid 31001 --regid 31001 --groups "$group" --no-new-privs)
+other=(setpriv --reuid 31002 --regid 31002 --groups "$group" --no-new-privs)
 stranger=(setpriv --reuid 31003 --regid 31003 --clear-groups --no-new-privs)
 export BUFFTRACK_STACK=8
 
