@@ -87,7 +87,8 @@ static void share_free_work(struct work_struct *work)
 	struct bt_share *share = container_of(work, struct bt_share, free_work);
 
 	if (share->parent) {
-		xa_erase(&share->parent->privates, share->private_client);
+		xa_cmpxchg(&share->parent->privates, share->private_client, share, NULL,
+			   GFP_NOWAIT);
 	} else {
 		mutex_lock(&share->device->lock);
 		list_del_rcu(&share->node);
@@ -147,7 +148,7 @@ struct bt_share *bufftrack_private_next(struct bt_share *parent, u64 after)
 	struct bt_share *share = NULL;
 	unsigned long id = after;
 
-	/* xa_insert() publishes it complete; one whose last reference has gone is passed over. */
+	/* xa_store() publishes it complete; one whose last reference has gone is passed over. */
 	rcu_read_lock();
 	while (id < ULONG_MAX) {
 		id++;
@@ -315,7 +316,8 @@ static struct bt_share *share_private(struct bt_user *user, struct bt_device *de
 		bufftrack_share_put(parent);
 		return share;
 	}
-	err = xa_insert(&parent->privates, private_client, share, BT_GFP);
+	/* In the place of one that is going, of an ALLOC that failed. */
+	err = xa_err(xa_store(&parent->privates, private_client, share, BT_GFP));
 	if (!err)
 		return share;
 	share_free(share);

@@ -150,7 +150,11 @@ static int op(struct call *call, int fd, unsigned long cmd, __u64 buffer, __u32 
 
 static void result_of_op(struct call *call)
 {
-	call->result = (__u64)call->op.verdict << 32 | call->op.info << 16 | call->op.refs;
+	/* After a call that was refused a verdict says so, and is not proven any more. */
+	const __u32 of_refused = BUFFTRACK_INFO_NOT_RECORDED | BUFFTRACK_INFO_PROBABLE;
+
+	call->result = (__u64)call->op.verdict << 32 |
+		       (call->op.info & ~of_refused) << 16 | call->op.refs;
 }
 
 #define OWN(cmd, ...) op(call, call->fd, BUFFTRACK_IOC_##cmd, __VA_ARGS__)

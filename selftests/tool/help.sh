@@ -59,7 +59,7 @@ runs()	# EXAMPLE
 		(sleep 4; printf q; sleep 1) |
 			timeout 60 script -qec "cd $tmp/there; TERM=vt100 $line" /dev/null >"$tmp/out" 2>&1 || status=$?
 		;;
-	*watch | *"watch --all"*)
+	*watch | *"watch --all"* | "bufftrack serve"*)
 		(cd "$tmp/there" && timeout -s INT 5 bash -c "exec ${line#sudo }") \
 			>"$tmp/out" 2>&1 || status=$?
 		# timeout says that it had to.
