@@ -266,7 +266,7 @@ named()
 	serve || return
 	exec 8> >(peers hold >"$tmp/held")
 	local i
-	for ((i = 0; i < 100; i++)); do
+	for ((i = 0; i < 600; i++)); do
 		[[ ! -s $tmp/held ]] || break
 		sleep 0.1
 	done
