@@ -59,7 +59,7 @@ static bool hold_close(struct bt_record *rec, struct bt_hold *hold, struct bt_ca
 	if (count && rec->state == BUFFTRACK_STATE_LIVE && !(rec->flags & BT_LIFE_PERSISTENT)) {
 		atomic64_inc(&client->leaks);
 		bufftrack_count_verdict(client, bt_attach_stats(attach, rec->space_id),
-					BUFFTRACK_LEAK);
+					BUFFTRACK_LEAK, false);
 		leak_tell(client, attach->share, rec, count);
 	}
 	if (rec->first.refs) {

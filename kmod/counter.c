@@ -48,6 +48,7 @@ void bufftrack_stat_sum(struct bufftrack_stat *to, const struct bufftrack_stat *
 	to->history += from->history;
 	to->evicted += from->evicted;
 	to->undos += from->undos;
+	to->certain += from->certain;
 	for (i = 0; i < BUFFTRACK_NR_VERDICTS; i++)
 		to->verdicts[i] += from->verdicts[i];
 }
@@ -67,7 +68,10 @@ void bufftrack_stats_read(const struct bt_stats *stats, struct bufftrack_stat *t
 	u64 bad_counted;
 	int cpu, i;
 
-	/* Before the calls that they are among, so that no fewer of these are seen. */
+	/* Before the verdicts that they are among, so that no fewer of these are seen. */
+	sum.certain = atomic64_read(&stats->certain);
+	smp_rmb(); /* bufftrack_count_verdict() */
+	/* Before the calls that they are among, for the same reason. */
 	for (i = BUFFTRACK_OK + 1; i < BUFFTRACK_NR_VERDICTS; i++)
 		sum.verdicts[i] = atomic64_read(&stats->verdicts[i]);
 	smp_rmb(); /* bufftrack_count_verdict() */

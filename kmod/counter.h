@@ -40,6 +40,7 @@ struct bt_stats {
 	struct bt_hot __percpu *hot;
 	atomic64_t bytes;
 	atomic64_t peak;
+	atomic64_t certain; /* bad frees that are proven */
 	atomic64_t verdicts[BUFFTRACK_NR_VERDICTS]; /* but OK, which follows */
 };
 

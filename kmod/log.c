@@ -175,7 +175,9 @@ void bufftrack_verdict_end(struct bt_caller *caller, struct bt_stats *part,
 		bufftrack_count(BT_VIEWS, part, client->user, client);
 		return;
 	}
-	bufftrack_count_verdict(client, part, op->verdict);
+	bufftrack_count_verdict(client, part, op->verdict,
+				bufftrack_verdict_is_of_free(op->verdict) &&
+					!(op->info & BUFFTRACK_INFO_PROBABLE));
 	bufftrack_ring_prepare(client);
 	punish(client, bad);
 }

@@ -67,12 +67,26 @@ void bufftrack_count(enum bt_count what, struct bt_stats *part, struct bt_user *
 		bt_stats_add(&client->stats, what, 1);
 }
 
-/* bufftrack_count_verdict - a bad one; after the call itself was counted, if it was */
-void bufftrack_count_verdict(struct bt_client *client, struct bt_stats *part, u32 verdict)
+/**
+ * bufftrack_count_verdict() - count a bad verdict; after the call itself was counted, if it was
+ * @client: the client that it counts for
+ * @part: the part of a device that it counts in, or NULL
+ * @verdict: one of &enum bufftrack_verdict, but OK
+ * @certain: it is a bad free that is proven
+ */
+void bufftrack_count_verdict(struct bt_client *client, struct bt_stats *part, u32 verdict,
+			     bool certain)
 {
 	smp_wmb(); /* bufftrack_stats_read() */
 	if (part)
 		atomic64_inc(&part->verdicts[verdict]);
 	atomic64_inc(&client->user->stats.verdicts[verdict]);
 	atomic64_inc(&client->stats.verdicts[verdict]);
+	if (!certain)
+		return;
+	smp_wmb(); /* bufftrack_stats_read() */
+	if (part)
+		atomic64_inc(&part->certain);
+	atomic64_inc(&client->user->stats.certain);
+	atomic64_inc(&client->stats.certain);
 }

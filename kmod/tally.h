@@ -24,7 +24,8 @@ void bufftrack_tally_flush(struct bt_tally *tally, struct bt_client *client);
 struct bt_stats *bufftrack_part_stats(struct bt_share *share, u32 space_id);
 void bufftrack_count(enum bt_count what, struct bt_stats *part, struct bt_user *user,
 		     struct bt_client *client);
-void bufftrack_count_verdict(struct bt_client *client, struct bt_stats *part, u32 verdict);
+void bufftrack_count_verdict(struct bt_client *client, struct bt_stats *part, u32 verdict,
+			     bool certain);
 
 /* What a call of the attach's client counts in, beside the client and the user. */
 static inline struct bt_stats *bt_attach_stats(struct bt_attach *attach, u32 space_id)

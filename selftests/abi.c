@@ -95,7 +95,8 @@ AT(bufftrack_stat, evicted, 144);
 AT(bufftrack_stat, clients, 152);
 AT(bufftrack_stat, verdicts, 160);
 AT(bufftrack_stat, undos, 416);
-AT(bufftrack_stat, reserved, 424);
+AT(bufftrack_stat, certain, 424);
+AT(bufftrack_stat, reserved, 432);
 
 SIZE_IS(bufftrack_event, 72);
 AT(bufftrack_event, start_time, 8);
@@ -385,7 +386,7 @@ FIXTURE_VARIANT_ADD(command, stat) {
 		FIELD(bufftrack_stat, evicted),
 		FIELD(bufftrack_stat, clients),
 		FIELD(bufftrack_stat, verdicts),
-		FIELD(bufftrack_stat, undos),
+		FIELD(bufftrack_stat, undos), FIELD(bufftrack_stat, certain),
 	},
 };
 

@@ -92,6 +92,39 @@ TEST_F(stat, spaces_add_up_to_the_device)
 		} }));
 }
 
+/* A bad free that is proven, one that is not, and bad ALLOCs, which are none. */
+TEST_F(stat, certain)
+{
+	const __u64 id = bt_client_id(self->fd);
+	__u64 token;
+	struct bufftrack_stat all, device, client;
+	struct bufftrack_client self_client = {
+		.mask = BUFFTRACK_CLIENT_PARTIAL, .flags = BUFFTRACK_CLIENT_PARTIAL,
+	};
+
+	ASSERT_EQ(0, bt_stat(self->fd, BUFFTRACK_STAT_ALL, 0, 0, &all));
+	ASSERT_EQ(0, ALLOC(self->fd));
+	token = self->op.token;
+	ASSERT_EQ(0, FREE(self->fd, .token = token));
+	ASSERT_EQ(-BUFFTRACK_DOUBLE_FREE, FREE(self->fd, .token = token));
+	ASSERT_EQ(0, self->op.info & BUFFTRACK_INFO_PROBABLE);
+	ASSERT_EQ(0, bt_stat(self->fd, BUFFTRACK_STAT_DEVICE, self->device, 0, &device));
+	EXPECT_EQ(1, device.certain);
+	ASSERT_EQ(0, ALLOC(self->fd));
+	ASSERT_EQ(-BUFFTRACK_MISSED_FREE, ALLOC(self->fd, .flags = BUFFTRACK_F_EXCLUSIVE));
+	ASSERT_EQ(0, ioctl(self->fd, BUFFTRACK_IOC_CLIENT, &self_client));
+	ASSERT_EQ(-BUFFTRACK_UNKNOWN_FREE, FREE(self->fd, .buffer = 3));
+	ASSERT_NE(0, self->op.info & BUFFTRACK_INFO_PROBABLE);
+
+	ASSERT_EQ(0, bt_stat(self->fd, BUFFTRACK_STAT_DEVICE, self->device, 0, &device));
+	ASSERT_EQ(0, bt_stat(self->fd, BUFFTRACK_STAT_CLIENT, id, 0, &client));
+	EXPECT_EQ(1, device.certain);
+	EXPECT_EQ(1, client.certain);
+	EXPECT_EQ(1, client.verdicts[BUFFTRACK_UNKNOWN_FREE]);
+	ASSERT_EQ(0, bt_stat(self->fd, BUFFTRACK_STAT_ALL, 0, 0, &self->stat));
+	EXPECT_EQ(all.certain + 1, self->stat.certain);
+}
+
 TEST_F(stat, all)
 {
 	struct bufftrack_stat before, after;

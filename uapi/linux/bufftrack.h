@@ -492,6 +492,7 @@ struct bufftrack_reset {
  * @verdicts: out: one count a verdict, by &enum bufftrack_verdict; LEAK counts
  *	lives
  * @undos: out: frees that an UNDO took back
+ * @certain: out: bad frees without BUFFTRACK_INFO_PROBABLE: those that are proven
  * @reserved: in: 0
  *
  * With NEXT and SPACE, @device is an input: the walk is over its spaces. Walks
@@ -529,7 +530,8 @@ struct bufftrack_stat {
 	__aligned_u64 clients;
 	__aligned_u64 verdicts[BUFFTRACK_MAX_VERDICTS];
 	__aligned_u64 undos;
-	__aligned_u64 reserved[7];
+	__aligned_u64 certain;
+	__aligned_u64 reserved[6];
 };
 
 /**
