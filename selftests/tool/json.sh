@@ -13,7 +13,7 @@ for man in "$here/../../../userspace/man" "$here/../../userspace/man" ""; do
 done
 [[ $man ]] || skip_all "the pages are not here"
 
-counters='live bytes peak_bytes allocs frees history evicted'
+counters='live bytes peak_bytes allocs frees history evicted certain'
 verdicts='ok double_free stale_free foreign_free free_after_exit free_after_reset unknown_free
 	missed_free size_mismatch dangling leak'
 who='pid tid comm time exited stack'

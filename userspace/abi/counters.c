@@ -112,6 +112,7 @@ void counters_add_json(struct json_object *object, const struct bufftrack_stat *
 	json_add_number(object, "frees", stat->frees);
 	json_add_number(object, "history", stat->history);
 	json_add_number(object, "evicted", stat->evicted);
+	json_add_number(object, "certain", stat->certain);
 	for (i = 0; i < BUFFTRACK_NR_VERDICTS; i++)
 		json_add_number(object, verdict_name(i), stat->verdicts[i]);
 }

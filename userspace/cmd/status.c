@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cmd/command.h"
+#include "cmd/metrics.h"
 #include "abi/counters.h"
 #include "abi/device.h"
 #include "event/names.h"
@@ -319,6 +320,27 @@ static void print_text(const struct status *status, bool known)
 	print_clients(&status->counters);
 }
 
+/* A reader of metrics wants all of them or none. */
+static int run_prometheus(void)
+{
+	struct status status = { 0 };
+	bool known;
+	int fd;
+
+	if (!module_loaded()) {
+		metrics_print(NULL);
+		return EXIT_OK;
+	}
+	fd = device_open();
+	known = fd >= 0 && read_status(&status, fd);
+	if (known)
+		metrics_print(&status.counters);
+	counters_free(&status.counters);
+	if (fd >= 0)
+		close(fd);
+	return known ? EXIT_OK : EXIT_ERROR;
+}
+
 static int run_status(bool json)
 {
 	struct status status = { 0 };
@@ -346,13 +368,20 @@ static int run_status(bool json)
 
 static int status_main(int argc, char **argv)
 {
-	bool json = false;
+	bool json = false, prometheus = false;
 	const struct option_spec options[] = {
 		OPTION_FLAG('j', "json", &json),
+		OPTION_FLAG(0, "prometheus", &prometheus),
 	};
 	int ret = command_options_only(&cmd_status, argc, argv, options, ARRAY_SIZE(options));
 
-	return ret == COMMAND_GO_ON ? run_status(json) : ret;
+	if (ret != COMMAND_GO_ON)
+		return ret;
+	if (json && prometheus) {
+		complain("--json and --prometheus are two formats: give one of them");
+		return command_misused(&cmd_status);
+	}
+	return prometheus ? run_prometheus() : run_status(json);
 }
 
 const struct command cmd_status = {
@@ -365,8 +394,9 @@ const struct command cmd_status = {
 		 "answer, not an error.\n"
 		 "\n"
 		 "Options:\n"
-		 "  -h, --help  this text\n"
-		 "  -j, --json  one JSON object\n"
+		 "  -h, --help        this text\n"
+		 "  -j, --json        one JSON object\n"
+		 "      --prometheus  metrics, for the textfiles of node_exporter\n"
 		 "\n"
 		 "Examples:\n"
 		 "  bufftrack status\n"

@@ -101,6 +101,7 @@ static void add_counters(struct bufftrack_stat *to, const struct bufftrack_stat 
 	to->frees += from->frees;
 	to->history += from->history;
 	to->evicted += from->evicted;
+	to->certain += from->certain;
 	for (i = 0; i < ARRAY_SIZE(to->verdicts); i++)
 		to->verdicts[i] += from->verdicts[i];
 }
