@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The tracepoints. Fields are only ever appended. Events about a key that has a
+ * The tracepoints. Fields are only ever appended; the first is BUFFTRACK_MARK_*. Events about a key that has a
  * record are emitted under the lock of its shard, so that those of one key are in
  * the order in which they happened.
  */
@@ -50,6 +50,8 @@ DECLARE_EVENT_CLASS(bufftrack_use,
 	TP_PROTO(const struct bt_use *use),
 	TP_ARGS(use),
 	TP_STRUCT__entry(
+		__field(u32, mark)
+		__field(u32, space)
 		__field(u64, device)
 		__field(u64, buffer)
 		__field(u64, size)
@@ -57,7 +59,6 @@ DECLARE_EVENT_CLASS(bufftrack_use,
 		__field(u64, token)
 		__field(u64, generation)
 		__field(u64, client)
-		__field(u32, space)
 		__field(u32, flags)
 		__field(u32, refs)
 		__field(u32, views)
@@ -72,6 +73,7 @@ DECLARE_EVENT_CLASS(bufftrack_use,
 		__field(u64, cgroup)
 	),
 	TP_fast_assign(
+		__entry->mark = use->mark;
 		__entry->device = use->device;
 		__entry->buffer = use->buffer;
 		__entry->size = use->size;
@@ -126,13 +128,14 @@ DECLARE_EVENT_CLASS(bufftrack_bad,
 	TP_PROTO(const struct bt_bad *bad),
 	TP_ARGS(bad),
 	TP_STRUCT__entry(
+		__field(u32, mark)
+		__field(u32, space)
 		__field(u64, device)
 		__field(u64, buffer)
 		__field(u64, size)
 		__field(u64, token)
 		__field(u64, generation)
 		__field(u64, client)
-		__field(u32, space)
 		__field(u32, refs)
 		__field(u32, nth)
 		__field(u32, info)
@@ -186,6 +189,7 @@ DECLARE_EVENT_CLASS(bufftrack_bad,
 		__field(u64, alloc_cgroup)
 	),
 	TP_fast_assign(
+		__entry->mark = BUFFTRACK_MARK_VERDICT(bad->verdict);
 		__entry->device = bad->device;
 		__entry->buffer = bad->buffer;
 		__entry->size = bad->size;
@@ -286,13 +290,14 @@ TRACE_EVENT(bufftrack_leak,
 	TP_PROTO(const struct bt_bad *bad, u32 count),
 	TP_ARGS(bad, count),
 	TP_STRUCT__entry(
+		__field(u32, mark)
+		__field(u32, space)
 		__field(u64, device)
 		__field(u64, buffer)
 		__field(u64, size)
 		__field(u64, generation)
 		__field(u64, tag)
 		__field(u64, client)
-		__field(u32, space)
 		__field(u32, count)
 		__field(u32, refs)
 		__field(u32, stack_id)
@@ -318,6 +323,7 @@ TRACE_EVENT(bufftrack_leak,
 		__field(u64, alloc_cgroup)
 	),
 	TP_fast_assign(
+		__entry->mark = BUFFTRACK_MARK_VERDICT(BUFFTRACK_LEAK);
 		__entry->device = bad->device;
 		__entry->buffer = bad->buffer;
 		__entry->size = bad->size;
@@ -368,13 +374,14 @@ TRACE_EVENT(bufftrack_undo,
 	TP_PROTO(const struct bt_use *use, u32 live, u32 refused),
 	TP_ARGS(use, live, refused),
 	TP_STRUCT__entry(
+		__field(u32, mark)
+		__field(u32, space)
 		__field(u64, device)
 		__field(u64, buffer)
 		__field(u64, size)
 		__field(u64, tag)
 		__field(u64, generation)
 		__field(u64, client)
-		__field(u32, space)
 		__field(u32, flags)
 		__field(u32, refs)
 		__field(u32, views)
@@ -388,6 +395,7 @@ TRACE_EVENT(bufftrack_undo,
 		__field(u64, cgroup)
 	),
 	TP_fast_assign(
+		__entry->mark = BUFFTRACK_MARK_UNDO;
 		__entry->device = use->device;
 		__entry->buffer = use->buffer;
 		__entry->size = use->size;
@@ -419,13 +427,15 @@ TRACE_EVENT(bufftrack_client_open,
 	TP_PROTO(u64 client, const struct bt_who *by),
 	TP_ARGS(client, by),
 	TP_STRUCT__entry(
+		__field(u32, mark)
+		__field(u32, uid)
 		__field(u64, client)
 		__field(pid_t, pid)
 		__field(pid_t, tid)
 		__array(char, comm, TASK_COMM_LEN)
-		__field(u32, uid)
 	),
 	TP_fast_assign(
+		__entry->mark = BUFFTRACK_MARK_CLIENT_OPEN;
 		__entry->client = client;
 		__entry->pid = by->pid;
 		__entry->tid = by->tid;
@@ -442,15 +452,17 @@ TRACE_EVENT(bufftrack_client_close,
 		 u64 leaks),
 	TP_ARGS(client, by, name, leaks),
 	TP_STRUCT__entry(
+		__field(u32, mark)
+		__field(u32, uid)
 		__field(u64, client)
 		__field(u64, leaks)
 		__field(pid_t, pid)
 		__field(pid_t, tid)
 		__array(char, comm, TASK_COMM_LEN)
-		__field(u32, uid)
 		__array(char, name, BUFFTRACK_NAME_LEN)
 	),
 	TP_fast_assign(
+		__entry->mark = BUFFTRACK_MARK_CLIENT_CLOSE;
 		__entry->client = client;
 		__entry->leaks = leaks;
 		__entry->pid = by->pid;
@@ -468,6 +480,7 @@ TRACE_EVENT(bufftrack_reset,
 	TP_PROTO(u64 device, u64 lives, const struct bt_who *by),
 	TP_ARGS(device, lives, by),
 	TP_STRUCT__entry(
+		__field(u32, mark)
 		__field(u64, device)
 		__field(u64, lives)
 		__field(pid_t, pid)
@@ -475,6 +488,7 @@ TRACE_EVENT(bufftrack_reset,
 		__array(char, comm, TASK_COMM_LEN)
 	),
 	TP_fast_assign(
+		__entry->mark = BUFFTRACK_MARK_RESET;
 		__entry->device = device;
 		__entry->lives = lives;
 		__entry->pid = by->pid;

@@ -154,6 +154,7 @@ void bufftrack_event_use(const struct bt_caller *caller, const struct bt_record 
 
 	fill_use(&use, caller, rec, op);
 	if (alloc) {
+		use.mark = BUFFTRACK_MARK_ALLOC;
 		trace_bufftrack_alloc(&use);
 		return;
 	}
@@ -162,6 +163,7 @@ void bufftrack_event_use(const struct bt_caller *caller, const struct bt_record 
 		    !(op->info & BUFFTRACK_INFO_CONSEQUENCE);
 	if (use.ended && rec->views)
 		use.info |= BUFFTRACK_INFO_VIEWS_LEFT;
+	use.mark = BUFFTRACK_MARK_FREE;
 	trace_bufftrack_free(&use);
 }
 

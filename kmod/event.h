@@ -42,6 +42,7 @@ struct bt_use {
 	u32 views;
 	u32 info;
 	u32 ended; /* 1: the life has ended with this call */
+	u32 mark; /* BUFFTRACK_MARK_ALLOC or _FREE */
 	struct bt_who by;
 };
 

@@ -23,7 +23,7 @@ static DEFINE_MUTEX(bt_users_lock);
 /* Who a user is. */
 struct who {
 	kuid_t uid;
-	u32 namespace;
+	struct user_namespace *namespace;
 	struct bt_user *account; /* NULL: itself */
 };
 
@@ -138,7 +138,7 @@ static struct who account_of_current(void)
 
 	for (; ns->parent; ns = ns->parent) {
 		who.uid = ns->owner;
-		who.namespace = uid_eq(ns->owner, GLOBAL_ROOT_UID) ? ns->ns.inum : 0;
+		who.namespace = uid_eq(ns->owner, GLOBAL_ROOT_UID) ? ns : NULL;
 	}
 	return who;
 }
@@ -155,7 +155,7 @@ static struct bt_user *user_new(const struct who *who)
 		return NULL;
 	}
 	user->uid = who->uid;
-	user->namespace = who->namespace;
+	user->namespace = who->namespace ? get_user_ns(who->namespace) : NULL;
 	user->account = who->account ?: user;
 	refcount_set(&user->refs, 1);
 	spin_lock_init(&user->stacks_lock);
@@ -167,6 +167,8 @@ static void user_free(struct bt_user *user)
 {
 	if (user->account != user)
 		bufftrack_user_put(user->account);
+	if (user->namespace)
+		put_user_ns(user->namespace);
 	bufftrack_stats_destroy(&user->stats);
 	kfree(user);
 }

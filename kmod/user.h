@@ -21,6 +21,8 @@ struct pid;
  */
 #define BT_OFFENDING 64
 
+struct user_namespace;
+
 /*
  * Limits count for a user's account: for himself in the initial user namespace, else for
  * who made the outermost user namespace that he is in, with all others in it. Where that
@@ -31,7 +33,12 @@ struct bt_user {
 	struct hlist_node by_uid; /* the same */
 	refcount_t refs;
 	kuid_t uid;
-	u32 namespace; /* of an account: root's namespace, else 0 */
+	/*
+	 * Of an account: root's namespace, else NULL. Referred to, since another namespace is
+	 * given the number, or the place, of one that is gone: a container must not have the
+	 * limits of the one before it.
+	 */
+	struct user_namespace *namespace;
 	struct bt_user *account; /* itself, or another one, which it pins */
 	struct bt_stats stats;
 	/* Of an account: what counts for it */

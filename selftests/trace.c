@@ -533,6 +533,62 @@ TEST_F(trace, errors_are_no_events)
 }
 
 /* Events of one key come in the order in which they happened. */
+/* The word that each event begins with */
+static const struct {
+	const char *event;
+	__u32 mark;
+} marks[] = {
+	{ "bufftrack_alloc", BUFFTRACK_MARK_ALLOC },
+	{ "bufftrack_free", BUFFTRACK_MARK_FREE },
+	{ "bufftrack_undo", BUFFTRACK_MARK_UNDO },
+	{ "bufftrack_client_open", BUFFTRACK_MARK_CLIENT_OPEN },
+	{ "bufftrack_client_close", BUFFTRACK_MARK_CLIENT_CLOSE },
+	{ "bufftrack_reset", BUFFTRACK_MARK_RESET },
+	{ "bufftrack_leak", BUFFTRACK_MARK_VERDICT(BUFFTRACK_LEAK) },
+	{ "bufftrack_double_free", BUFFTRACK_MARK_VERDICT(BUFFTRACK_DOUBLE_FREE) },
+	{ "bufftrack_dangling", BUFFTRACK_MARK_VERDICT(BUFFTRACK_DANGLING) },
+};
+
+/* Each event of marks[] at least once */
+static void all_marked(FIXTURE_DATA(trace) *self)
+{
+	struct bufftrack_reset reset = { .device = self->device };
+	int fd = bt_open();
+
+	ALLOC(fd, .buffer = BUFFER + 1);
+	close(fd);
+	ALLOC(self->fd);
+	FREE(self->fd);
+	bt_ioctl(self->fd, BUFFTRACK_IOC_UNDO, &self->op);
+	FREE(self->fd);
+	FREE(self->fd);
+	ALLOC(self->fd, .flags = BUFFTRACK_F_RETAIN);
+	ioctl(self->fd, BUFFTRACK_IOC_RESET, &reset);
+}
+
+/* Filters show it: no event passes one that asks for another mark. */
+TEST_F(trace, marks)
+{
+	char file[96], filter[64];
+	unsigned int i, other;
+
+	for (other = 0; other < 2; other++) {
+		for (i = 0; i < ARRAY_SIZE(marks); i++) {
+			snprintf(file, sizeof(file), "events/bufftrack/%s/filter", marks[i].event);
+			snprintf(filter, sizeof(filter), "mark %s 0x%x", other ? "!=" : "==",
+				 marks[i].mark);
+			ASSERT_EQ(0, setting(self, file, filter));
+		}
+		/* To open it so empties it. */
+		snprintf(file, sizeof(file), "%s/trace", self->instance);
+		close(open(file, O_WRONLY | O_TRUNC | O_CLOEXEC));
+		all_marked(self);
+		for (i = 0; i < ARRAY_SIZE(marks); i++)
+			EXPECT_STREQ(other ? "" : marks[i].event,
+				     find(self, marks[i].event, "", 0) ? marks[i].event : "");
+	}
+}
+
 TEST_F(trace, batch)
 {
 	struct bufftrack_batch batch;

@@ -563,6 +563,18 @@ struct bufftrack_event {
 	char comm[BUFFTRACK_COMM_LEN];
 };
 
+/*
+ * The field "mark" of every tracepoint: by it a reader of a recording tells bufftrack's records
+ * from those of another module, to which the kernel gave the same event number later.
+ */
+#define BUFFTRACK_MARK_VERDICT(verdict)	(0x62740000U | (verdict)) /* enum bufftrack_verdict */
+#define BUFFTRACK_MARK_ALLOC		0x62740100U
+#define BUFFTRACK_MARK_FREE		0x62740101U
+#define BUFFTRACK_MARK_UNDO		0x62740102U
+#define BUFFTRACK_MARK_CLIENT_OPEN	0x62740103U
+#define BUFFTRACK_MARK_CLIENT_CLOSE	0x62740104U
+#define BUFFTRACK_MARK_RESET		0x62740105U
+
 /* &struct bufftrack_life.flags beside BUFFTRACK_F_* of the first ALLOC */
 #define BUFFTRACK_LIFE_PRIVATE		(1U << 16) /* the key is of a PRIVATE client */
 #define BUFFTRACK_LIFE_UNDONE		(1U << 17) /* a free of it was taken back */

@@ -16,10 +16,8 @@
 #define NR_NUMBERS (1U << 16)
 #define MAX_COPIES 96
 
-/* The first field of bufftrack's own: this word, and below it which event it is. */
+/* The first field of bufftrack's own: BUFFTRACK_MARK_*. */
 #define MARK_FIELD "mark"
-#define MARK 0x62740000U
-#define MARK_ORDINARY 0x100
 
 /* The kinds of events that have a field. */
 #define OF(kind) (1U << (kind))
@@ -153,12 +151,31 @@ void event_formats_free(struct event_formats *formats)
 	free(formats);
 }
 
-/* What the module writes into an event's field "mark". */
+/* What the module writes into an event's field "mark"; 0 of what is not the module's. */
 static uint32_t mark_of(const struct event *event)
 {
-	if (event->kind == EVENT_BAD || event->kind == EVENT_LEAK)
-		return event->verdict < BUFFTRACK_NR_VERDICTS ? MARK | event->verdict : 0;
-	return event->kind == EVENT_FORK ? 0 : MARK | MARK_ORDINARY | (uint32_t)event->kind;
+	switch (event->kind) {
+	case EVENT_ALLOC:
+		return BUFFTRACK_MARK_ALLOC;
+	case EVENT_FREE:
+		return BUFFTRACK_MARK_FREE;
+	case EVENT_UNDO:
+		return BUFFTRACK_MARK_UNDO;
+	case EVENT_CLIENT_OPEN:
+		return BUFFTRACK_MARK_CLIENT_OPEN;
+	case EVENT_CLIENT_CLOSE:
+		return BUFFTRACK_MARK_CLIENT_CLOSE;
+	case EVENT_RESET:
+		return BUFFTRACK_MARK_RESET;
+	case EVENT_LEAK:
+	case EVENT_BAD:
+		if (event->verdict < BUFFTRACK_NR_VERDICTS)
+			return BUFFTRACK_MARK_VERDICT(event->verdict);
+		break;
+	case EVENT_FORK:
+		break;
+	}
+	return 0;
 }
 
 static bool is_number_size(int size)

@@ -34,7 +34,7 @@ def mark_of(name):
     """What an event of a module that marks its events begins with."""
     words = {"bufftrack_double_free": 1, "bufftrack_stale_free": 2,
              "bufftrack_dangling": 9, "bufftrack_leak": 10, "bufftrack_alloc": 0x100,
-             "bufftrack_free": 0x101, "bufftrack_client_open": 0x102}
+             "bufftrack_free": 0x101, "bufftrack_client_open": 0x103}
     return 0x62740000 | words[name]
 
 
