@@ -83,6 +83,7 @@ static struct bt_hold *hold_add(struct bt_record *rec, struct bt_attach *attach,
 	more->actor = actor;
 	refcount_inc(&actor->refs);
 	more->next = NULL;
+	more->lent = false;
 	while (*end)
 		end = &(*end)->next;
 	*end = more;
@@ -212,7 +213,7 @@ static int alloc_missed(struct alloc *alloc, struct bt_record *rec, struct bufft
 {
 	struct bt_client *client = alloc->caller->client;
 	struct bt_hold *hold = bufftrack_hold_find(rec, client);
-	bool closing = bufftrack_someone_closing(rec);
+	u32 info = bufftrack_someone_closing(rec) ? BUFFTRACK_INFO_CLOSING : 0;
 	int err;
 
 	op->verdict = BUFFTRACK_MISSED_FREE;
@@ -226,6 +227,8 @@ static int alloc_missed(struct alloc *alloc, struct bt_record *rec, struct bufft
 		else
 			err = bt_held_reserve(client);
 		if (!err) {
+			info |= rec->undone ? BUFFTRACK_INFO_UNDONE : 0;
+			info |= rec->views ? BUFFTRACK_INFO_VIEWS_LEFT : 0;
 			bufftrack_life_end(rec, alloc->caller, BUFFTRACK_STATE_MISSED,
 					   alloc->shard_nr);
 			life_begin(rec, alloc, op);
@@ -235,8 +238,8 @@ static int alloc_missed(struct alloc *alloc, struct bt_record *rec, struct bufft
 	}
 	if (err)
 		op->verdict = BUFFTRACK_OK;
-	else if (closing)
-		op->info |= BUFFTRACK_INFO_CLOSING;
+	else
+		op->info |= info;
 	return err;
 }
 

@@ -204,6 +204,18 @@ void bufftrack_client_close(struct bt_client *client)
 	bufftrack_client_remove(client);
 }
 
+/* What a FREE LAST has left goes in a reset: its holders have not freed it. */
+static void held_reset(struct bt_record *rec, struct bt_caller *caller, enum bufftrack_state state,
+		       unsigned int nr)
+{
+	bufftrack_life_settle(rec, nr);
+	bufftrack_actor_put(rec->end.actor);
+	rec->end.time = caller->now;
+	rec->end.actor = bt_actor_give(caller);
+	rec->state = state;
+	rec->held_reset = 1;
+}
+
 /* How many lives ended. The caller has a reference to the table's owner. */
 static u64 table_reset(struct bt_table *table, struct bt_caller *caller,
 		       const struct bt_reset *reset)
@@ -214,7 +226,7 @@ static u64 table_reset(struct bt_table *table, struct bt_caller *caller,
 	unsigned int nr;
 	u64 lives = 0;
 
-	table->reset = *reset;
+	bufftrack_reset_note(&table->resets, reset);
 	for (;;) {
 		share = NULL;
 		rcu_read_lock();
@@ -225,14 +237,14 @@ static u64 table_reset(struct bt_table *table, struct bt_caller *caller,
 			/* The key never changes; one that is evicted by now is not LIVE. */
 			nr = bt_shard_nr(bt_hash(rec->buffer, rec->space_id));
 			bt_shard_lock(&table->shards[nr]);
+			/* It may have begun after the reset has. */
+			caller->now = ktime_get_ns();
 			if (rec->state == BUFFTRACK_STATE_LIVE) {
-				/* It may have begun after the reset has. */
-				caller->now = ktime_get_ns();
 				bufftrack_life_end(rec, caller, BUFFTRACK_STATE_RESET, nr);
 				lives++;
 				share = bt_share_of(rec);
 			} else if (rec->state == BT_STATE_HELD) {
-				bufftrack_life_settle(rec, nr);
+				held_reset(rec, caller, BUFFTRACK_STATE_RESET, nr);
 				share = bt_share_of(rec);
 			}
 			bt_shard_unlock(&table->shards[nr]);
@@ -301,7 +313,7 @@ static struct bt_share *hold_reset(struct bt_record *rec, struct bt_hold *hold,
 	if (rec->first.refs)
 		return NULL;
 	if (rec->state == BT_STATE_HELD) {
-		bufftrack_life_settle(rec, nr);
+		held_reset(rec, caller, BUFFTRACK_STATE_CONTEXT, nr);
 	} else {
 		arg->lives++;
 		bufftrack_life_end(rec, caller, BUFFTRACK_STATE_CONTEXT, nr);
@@ -312,7 +324,7 @@ static struct bt_share *hold_reset(struct bt_record *rec, struct bt_hold *hold,
 /* One of those that are pending, or none; what is left over goes back to the attach. */
 static struct bt_share *reset_one(struct bt_attach *attach, struct bt_caller *caller,
 				  unsigned int nr, struct hlist_head *pending,
-				  struct bufftrack_reset *arg)
+				  const struct bt_reset *reset, struct bufftrack_reset *arg)
 {
 	struct bt_hold *hold = hlist_entry_safe(pending->first, struct bt_hold, node);
 	struct bt_record *rec;
@@ -322,7 +334,7 @@ static struct bt_share *reset_one(struct bt_attach *attach, struct bt_caller *ca
 	rec = hold_record(hold);
 	hlist_del(&hold->node);
 	hlist_add_head(&hold->node, &attach->holds[nr]);
-	if (!hold->count || !bt_reset_meant(&attach->reset, rec))
+	if (!hold->count || !bt_reset_meant(reset, rec))
 		return NULL;
 	return hold_reset(rec, hold, caller, nr, arg);
 }
@@ -331,16 +343,17 @@ static void attach_reset(struct bt_attach *attach, struct bt_caller *caller,
 			 struct bufftrack_reset *arg)
 {
 	struct bt_table *table = attach->share->table;
-	struct hlist_head pending;
-	struct bt_share *share;
-	unsigned int nr, n;
-
-	attach->reset = (struct bt_reset){
+	const struct bt_reset reset = {
 		.time = caller->now,
 		.tag = arg->tag,
 		.space_id = arg->space,
 		.flags = arg->flags,
 	};
+	struct hlist_head pending;
+	struct bt_share *share;
+	unsigned int nr, n;
+
+	bufftrack_reset_note(&attach->resets, &reset);
 	for (nr = 0; nr < BT_SHARDS; nr++) {
 		INIT_HLIST_HEAD(&pending);
 		bt_shard_lock(&table->shards[nr]);
@@ -349,7 +362,7 @@ static void attach_reset(struct bt_attach *attach, struct bt_caller *caller,
 			share = NULL;
 			caller->now = ktime_get_ns();
 			for (n = 0; n < BT_CLOSE_CHUNK && pending.first && !share; n++)
-				share = reset_one(attach, caller, nr, &pending, arg);
+				share = reset_one(attach, caller, nr, &pending, &reset, arg);
 			bt_shard_unlock(&table->shards[nr]);
 			bt_share_trim(share);
 			cond_resched();

@@ -117,6 +117,15 @@ static void free_refused(const struct free *free, enum bt_named named, struct bu
 	bt_verdict_tell(free->caller, share, rec, named, op, bad);
 }
 
+/* The caller has no hold, and drops another's: an UNDO gives it back to that one. */
+static void hold_lend(struct bt_record *rec, struct bt_hold *hold)
+{
+	if (hold == &rec->first)
+		rec->lent = 1;
+	else
+		container_of(hold, struct bt_more_hold, hold)->lent = true;
+}
+
 /*
  * Drop a reference. What the caller may know is asked before the life ends; its event is
  * told before, too, with who holds it.
@@ -136,6 +145,8 @@ static void free_drop(struct free *free, struct bt_hold *hold, bool held, struct
 	if (op->verdict != BUFFTRACK_OK || rec->state == BT_STATE_HELD)
 		op->info = bufftrack_proof(caller, share->table, rec, BT_NAMED_LAST, op);
 
+	if (hold->attach->client != caller->client)
+		hold_lend(rec, hold);
 	if (!--hold->count)
 		bufftrack_hold_ends(hold, rec);
 	rec->first.refs--;

@@ -41,6 +41,7 @@ static noinline void hold_remove_more(struct bt_record *rec, struct bt_hold *hol
 		more = *at;
 		hold->attach = more->hold.attach;
 		hold->count = more->hold.count;
+		rec->lent = more->lent;
 		hlist_add_behind(&hold->node, &more->hold.node);
 		hlist_del(&more->hold.node);
 		*at = more->next;
@@ -181,6 +182,7 @@ void bufftrack_life_revive(struct bt_record *rec, struct bt_attach *attach, unsi
 	bt_tomb_del(rec, shard);
 	rec->state = BUFFTRACK_STATE_LIVE;
 	rec->more = NULL;
+	rec->lent = 0;
 	bt_hold_init(&rec->first, attach, shard, 1, 1);
 	bufftrack_actor_put(ender);
 	atomic_inc(&attach->client->held);
@@ -208,6 +210,67 @@ void bufftrack_life_unlast(struct bt_record *rec)
 	if (rec->frees)
 		rec->frees--;
 	count_revival(rec);
+}
+
+/*
+ * bufftrack_life_unsettle - the FREE of the last reference that a FREE LAST had left is taken
+ * back: it is left again, and the life's end stays. @end is taken over.
+ */
+void bufftrack_life_unsettle(struct bt_record *rec, struct bt_attach *attach, unsigned int shard,
+			     struct bt_held_end *end)
+{
+	bt_tomb_del(rec, shard);
+	end->when = rec->end;
+	end->more = NULL;
+	rec->held_end = end;
+	rec->state = BT_STATE_HELD;
+	rec->lent = 0;
+	bt_hold_init(&rec->first, attach, shard, 1, 1);
+	/* Never ENOSPC: it had the place. */
+	atomic_inc(&attach->client->held);
+}
+
+/* ---- resets --------------------------------------------------------------- */
+
+static DEFINE_SPINLOCK(bt_resets_lock);
+
+/* bufftrack_reset_note - a reset is about to begin */
+void bufftrack_reset_note(struct bt_resets *resets, const struct bt_reset *reset)
+{
+	spin_lock(&bt_resets_lock);
+	resets->latest[resets->nr++ % BT_RESETS] = *reset;
+	/* Of the count only matters whether some are forgotten, and which is the next. */
+	if (resets->nr == 3 * BT_RESETS)
+		resets->nr = 2 * BT_RESETS;
+	spin_unlock(&bt_resets_lock);
+}
+
+/**
+ * bufftrack_reset_since() - whether a life would have ended in a reset
+ * @resets: of its table, or of its client's attach
+ * @rec: the life; its shard's lock is held
+ * @time: when it ended by a FREE
+ *
+ * Return: 1 where a reset that meant it came after that; 0 where none did; -ENOENT where
+ * more came after that than are remembered.
+ */
+int bufftrack_reset_since(const struct bt_resets *resets, const struct bt_record *rec, u64 time)
+{
+	unsigned int i, after = 0;
+	int since = 0;
+
+	spin_lock(&bt_resets_lock);
+	for (i = 0; i < min(resets->nr, BT_RESETS); i++) {
+		if (resets->latest[i].time <= time)
+			continue;
+		after++;
+		if (bt_reset_meant(&resets->latest[i], rec))
+			since = 1;
+	}
+	if (!since && after == BT_RESETS && resets->nr > BT_RESETS)
+		since = -ENOENT;
+	spin_unlock(&bt_resets_lock);
+	return since;
 }
 
 /**

@@ -20,6 +20,10 @@ void bufftrack_life_last(struct bt_record *rec, struct bt_caller *caller, struct
 void bufftrack_life_settle(struct bt_record *rec, unsigned int shard);
 void bufftrack_life_revive(struct bt_record *rec, struct bt_attach *attach, unsigned int shard);
 void bufftrack_life_unlast(struct bt_record *rec);
+void bufftrack_life_unsettle(struct bt_record *rec, struct bt_attach *attach, unsigned int shard,
+			     struct bt_held_end *end);
+void bufftrack_reset_note(struct bt_resets *resets, const struct bt_reset *reset);
+int bufftrack_reset_since(const struct bt_resets *resets, const struct bt_record *rec, u64 time);
 bool bufftrack_may_know(const struct bt_client *client, struct bt_record *rec);
 void bufftrack_answer(struct bufftrack_op *op, const struct bt_client *client,
 		      struct bt_record *rec);
@@ -73,6 +77,8 @@ static __always_inline void bt_life_begin(struct bt_record *rec, struct bt_calle
 	/* VIEW, the third bit, begins no life; PERSISTENT is set by who finds it. */
 	rec->flags = op->flags;
 	rec->undone = 0;
+	rec->held_reset = 0;
+	rec->lent = 0;
 	rec->size = op->size;
 	rec->tag = op->tag;
 	rec->views = 0;

@@ -349,19 +349,20 @@ int bufftrack_op_batch(struct bt_client *client, void *buf)
 	u64 at;
 	int err;
 
+	/* Of one that is refused nothing is recorded. */
 	if (batch->flags || batch->reserved)
-		return -EINVAL;
+		return refused(client, -EINVAL);
 	if (!batch->nr || batch->nr > BT_MAX_BATCH)
-		return -EINVAL;
+		return refused(client, -EINVAL);
 	if (batch->entry_size < sizeof(struct bufftrack_op) || batch->entry_size > BT_MAX_ENTRY ||
 	    batch->entry_size % 8)
-		return -EINVAL;
+		return refused(client, -EINVAL);
 	batch->done = 0;
 	batch->bad = 0;
 
 	err = bufftrack_caller_init(&caller, client);
 	if (err)
-		return err;
+		return refused(client, err);
 	while (!err && batch->done < batch->nr) {
 		done = batch->done;
 		at = batch->entries + (u64)done * batch->entry_size;

@@ -48,6 +48,8 @@ struct bt_more_hold {
 	struct bt_record *record;
 	struct bt_more_hold *next; /* in the order of the first hold */
 	struct bt_actor *actor; /* who took it */
+	/* A FREE of a SHARED life by who has no hold took a reference of this one: for UNDO. */
+	bool lent;
 };
 
 /* Of a life that a FREE LAST has ended with references left: its end, and its holders. */
@@ -62,7 +64,7 @@ struct bt_held_end {
  */
 #define BT_STATE_HELD 8
 
-#define BT_MAX_REFUSED ((1U << 22) - 1)
+#define BT_MAX_REFUSED ((1U << 21) - 1)
 
 /* Of struct bt_record.flags, where the first two are BUFFTRACK_F_EXCLUSIVE and _SHARED. */
 #define BT_LIFE_PERSISTENT BIT(2)
@@ -109,9 +111,10 @@ struct bt_record {
 	u64 tag;
 	u32 views : 24;
 	u32 refused_own : 8; /* of @refused, its user's own: for the log */
-	u32 refused : 22;
+	u32 refused : 21;
 	u32 undone : 1; /* a free of this life was taken back */
-	u32 unused : 1;
+	u32 held_reset : 1; /* a reset took what a FREE LAST had left of it */
+	u32 lent : 1; /* the first hold has lost a reference to who has none: see bt_more_hold */
 	u32 refused_since : 8; /* the latest FREE that counted; at most U8_MAX */
 	struct bt_when alloc[2]; /* this life's, and the one's before */
 	struct bt_when prev_end;
@@ -206,9 +209,9 @@ struct bt_shard {
 	spinlock_t lock; /* see above: shard->lock */
 } ____cacheline_aligned_in_smp;
 
-/* The latest reset: which lives it ended, and when. */
+/* A reset: which lives it ended, and when. */
 struct bt_reset {
-	u64 time; /* 0: there was none */
+	u64 time;
 	u64 tag;
 	u32 space_id;
 	u32 flags; /* BUFFTRACK_RESET_SPACE, _TAG */
@@ -220,10 +223,18 @@ static inline bool bt_reset_meant(const struct bt_reset *reset, const struct bt_
 	       !(reset->flags & BUFFTRACK_RESET_TAG && rec->tag != reset->tag);
 }
 
+/* The latest resets, for what is taken back after them; bt_resets_lock. */
+#define BT_RESETS 4U
+
+struct bt_resets {
+	unsigned int nr; /* all there were */
+	struct bt_reset latest[BT_RESETS];
+};
+
 struct bt_table {
 	struct rhashtable records;
 	atomic64_t evicted; /* tombstones; not 0 where any ever was */
-	struct bt_reset reset; /* written before the walk, read under shard locks */
+	struct bt_resets resets; /* noted before the walk */
 	struct bt_shard shards[BT_SHARDS];
 };
 

@@ -1412,6 +1412,145 @@ TEST_F(verdict, undo_after_a_reset)
 	EXPECT_FREE(self->a, FREE_AFTER_RESET, 0, generation, PROBABLE | UNDONE);
 }
 
+/* RESET CLIENT of a context: how many holds */
+static int reset_context(FIXTURE_DATA(verdict) *self, int fd, __u64 tag)
+{
+	struct bufftrack_reset reset = {
+		.device = self->device, .tag = tag,
+		.flags = BUFFTRACK_RESET_CLIENT | BUFFTRACK_RESET_TAG,
+	};
+
+	return bt_ioctl(fd, BUFFTRACK_IOC_RESET, &reset) ?: (int)reset.holds;
+}
+
+/* Another context's end does not hide the one that meant it. */
+TEST_F(verdict, undo_after_two_contexts)
+{
+	__u64 generation = NEW_LIFE(self->a, .tag = 7);
+	struct bufftrack_op freed;
+
+	EXPECT_FREE(self->a, OK, 0, generation, 0);
+	freed = self->op;
+	EXPECT_EQ(0, reset_context(self, self->a, 7));
+	EXPECT_EQ(0, reset_context(self, self->a, 8));
+	EXPECT_EQ(0, undo(self, self->a, freed));
+	EXPECT_EQ(0, self->op.refs);
+	EXPECT_LIFE(.state = STATE(CONTEXT), .generation = generation, .lives = 1,
+		    .flags = BUFFTRACK_LIFE_UNDONE, .tag = 7);
+}
+
+/* Of more resets than are remembered it is not known whether one meant it. */
+TEST_F(verdict, undo_after_many_contexts)
+{
+	__u64 generation = NEW_LIFE(self->a, .tag = 7), tag;
+	struct bufftrack_op freed;
+
+	EXPECT_FREE(self->a, OK, 0, generation, 0);
+	freed = self->op;
+	for (tag = 8; tag < 12; tag++)
+		EXPECT_EQ(0, reset_context(self, self->a, tag));
+	EXPECT_EQ(0, undo(self, self->a, freed));
+	EXPECT_EQ(1, self->op.refs);
+	EXPECT_FREE(self->a, OK, 0, generation, 0);
+	freed = self->op;
+	for (tag = 8; tag < 60; tag++)
+		EXPECT_EQ(0, reset_context(self, self->a, tag));
+	EXPECT_EQ(-ENOENT, undo(self, self->a, freed));
+	EXPECT_FREE(self->a, DOUBLE_FREE, 0, generation, PROBABLE | UNDONE);
+}
+
+/* Whoever had a reference left has not freed it twice. */
+TEST_F(verdict, reset_of_what_a_last_left)
+{
+	__u64 generation = NEW_LIFE(self->a), lives;
+
+	EXPECT_ALLOC(self->b, OK, 2, generation);
+	EXPECT_FREE(self->a, HELD_FREE, 1, generation, 0, LAST_);
+	ASSERT_EQ(0, bt_reset(self->a, self->device, &lives));
+	EXPECT_EQ(0, lives);
+	EXPECT_FREE(self->b, FREE_AFTER_RESET, 0, generation, PROBABLE | FOLLOWS);
+	EXPECT_LIFE(.state = STATE(RESET), .generation = generation, .lives = 1, .frees = 1,
+		    .refused = 1);
+	/* The next life has nothing of that. */
+	EXPECT_ALLOC(self->a, OK, 1, ANY);
+	ASSERT_EQ(0, bt_reset(self->a, self->device, &lives));
+	EXPECT_EQ(1, lives);
+	EXPECT_FREE(self->a, FREE_AFTER_RESET, 0, ANY, PROBABLE);
+}
+
+TEST_F(verdict, context_of_what_a_last_left)
+{
+	__u64 generation = NEW_LIFE(self->a, .tag = 7);
+
+	EXPECT_ALLOC(self->b, OK, 2, generation, .tag = 7);
+	EXPECT_FREE(self->a, HELD_FREE, 1, generation, 0, LAST_);
+	EXPECT_EQ(1, reset_context(self, self->b, 7));
+	EXPECT_FREE(self->b, FREE_AFTER_RESET, 0, generation, PROBABLE | FOLLOWS);
+}
+
+/* The end by LAST stays, and the reference is left again. */
+TEST_F(verdict, undo_of_what_a_last_left)
+{
+	__u64 generation = NEW_LIFE(self->a);
+
+	EXPECT_ALLOC(self->a, OK, 2, generation);
+	EXPECT_FREE(self->a, HELD_FREE, 1, generation, 0, LAST_);
+	EXPECT_FREE(self->a, OK, 0, generation, PROBABLE | FOLLOWS);
+	EXPECT_EQ(0, HELD(self->a));
+	EXPECT_EQ(0, undo(self, self->a, self->op));
+	EXPECT_EQ(1, self->op.refs);
+	EXPECT_EQ(1, HELD(self->a));
+	EXPECT_LIFE(.state = STATE(LAST), .generation = generation, .lives = 1, .frees = 1,
+		    .refs = 1, .flags = BUFFTRACK_LIFE_UNDONE);
+	EXPECT_DEVICE(.peak_bytes = SIZE, .allocs = 2, .frees = 2, .history = 1, .undos = 1,
+		      .verdicts = { V(OK) = 3, V(HELD_FREE) = 1 });
+	EXPECT_FREE(self->a, OK, 0, generation, PROBABLE | FOLLOWS | UNDONE);
+	EXPECT_FREE(self->a, DOUBLE_FREE, 0, generation, PROBABLE | UNDONE);
+	EXPECT_EQ(0, HELD(self->a));
+}
+
+/* Who has none dropped the second one's reference: it is the second one's again. */
+TEST_F(verdict, undo_of_anothers_of_a_shared)
+{
+	__u64 generation = NEW_LIFE(self->a, .flags = BUFFTRACK_F_SHARED);
+
+	EXPECT_ALLOC(self->b, OK, 2, generation);
+	EXPECT_ALLOC(self->b, OK, 3, generation);
+	EXPECT_FREE(self->a, OK, 2, generation, 0);
+	EXPECT_FREE(self->c, OK, 1, generation, 0);
+	EXPECT_EQ(0, undo(self, self->c, self->op));
+	EXPECT_EQ(2, self->op.refs);
+	/* Once only */
+	EXPECT_EQ(-ENOENT, undo(self, self->c, self->op));
+	EXPECT_FREE(self->a, DOUBLE_FREE, 2, generation, PROBABLE | UNDONE);
+	EXPECT_FREE(self->b, OK, 1, generation, 0);
+	EXPECT_FREE(self->b, OK, 0, generation, 0);
+}
+
+/* What is to be said of the life that was not freed is said. */
+TEST_F(verdict, missed_free_of_what_was_undone)
+{
+	__u64 generation = NEW_LIFE(self->a);
+
+	EXPECT_ALLOC(self->a, OK, 1, generation, VIEW);
+	EXPECT_FREE(self->a, OK, 0, generation, 0);
+	EXPECT_EQ(0, undo(self, self->a, self->op));
+	EXPECT_OTHER(ALLOC, self->a, MISSED_FREE, 1, ANY, PROBABLE | UNDONE | VIEWS_LEFT,
+		     .flags = BUFFTRACK_F_EXCLUSIVE);
+}
+
+/* Of a batch that is refused nothing was recorded. */
+TEST_F(verdict, free_after_a_refused_batch)
+{
+	struct bufftrack_batch batch = { .entry_size = sizeof(struct bufftrack_op) };
+	__u64 generation = NEW_LIFE(self->a);
+
+	EXPECT_FREE(self->a, OK, 0, generation, 0);
+	EXPECT_EQ(-EINVAL, bt_ioctl(self->a, BUFFTRACK_IOC_BATCH, &batch));
+	EXPECT_FREE(self->a, DOUBLE_FREE, 0, generation, PROBABLE | NOT_RECORDED);
+	EXPECT_FREE(self->b, DOUBLE_FREE, 0, generation, 0);
+}
+
 TEST_F(verdict, undo_in_a_batch)
 {
 	struct bufftrack_op ops[3] = {

@@ -646,7 +646,7 @@ static enum named named_life(const struct call *call)
 static bool is_consequence(const struct model_record *rec, enum named named)
 {
 	if (named == NAMED_LAST)
-		return rec->held;
+		return rec->held || rec->last.held_reset;
 	return named == NAMED_PREV && (rec->prev.state == BUFFTRACK_STATE_MISSED ||
 				       rec->prev.state == BUFFTRACK_STATE_LAST);
 }
@@ -751,11 +751,16 @@ static int alloc_view(struct call *call)
 static int alloc_missed(struct call *call)
 {
 	struct model_record *rec = call->rec;
+	uint32_t info = 0;
 
+	if (rec->last.undone && !broken(call->m, MODEL_BREAK_UNDONE))
+		info |= BUFFTRACK_INFO_UNDONE;
+	if (rec->last.views && !broken(call->m, MODEL_BREAK_VIEWS_LEFT))
+		info |= BUFFTRACK_INFO_VIEWS_LEFT;
 	life_end(call->m, rec, BUFFTRACK_STATE_MISSED, call->client->id,
 		 stack_of(call->m, call->op));
 	life_begin(call);
-	call->op->info = proof(call, NAMED_PREV, BUFFTRACK_MISSED_FREE);
+	call->op->info = info | proof(call, NAMED_PREV, BUFFTRACK_MISSED_FREE);
 	return BUFFTRACK_MISSED_FREE;
 }
 
@@ -875,6 +880,7 @@ static uint32_t free_drop(struct call *call, struct model_hold *hold)
 		op->info = proof(call, NAMED_LAST, verdict);
 
 	call->counts = true;
+	hold->lent |= hold->client != call->client;
 	hold_drop(m, rec, hold);
 	if (last) {
 		if (rec->last.views && !broken(m, MODEL_BREAK_VIEWS_LEFT))
@@ -977,14 +983,33 @@ static bool had_counted(const struct model *m, const struct bufftrack_op *op)
 
 static bool reset_meant(const struct model_reset *reset, const struct model_record *rec)
 {
-	if (!reset->call)
-		return false;
 	if ((reset->flags & BUFFTRACK_RESET_SPACE) && rec->space->id != reset->space)
 		return false;
 	return !(reset->flags & BUFFTRACK_RESET_TAG) || rec->last.tag == reset->tag;
 }
 
-static struct model_reset *client_reset(struct model_client *client, uint64_t device)
+static void reset_note(struct model_resets *resets, const struct model_reset *reset)
+{
+	resets->latest[resets->nr++ % 4] = *reset;
+}
+
+/* Whether the allocation would have ended in one that came after a call; or -ENOENT */
+static int reset_since(const struct model_resets *resets, const struct model_record *rec,
+		       uint64_t call)
+{
+	unsigned int i, after = 0;
+
+	for (i = 0; i < resets->nr && i < 4; i++) {
+		if (resets->latest[i].call <= call)
+			continue;
+		after++;
+		if (reset_meant(&resets->latest[i], rec))
+			return 1;
+	}
+	return after == 4 && resets->nr > 4 ? -ENOENT : 0;
+}
+
+static struct model_resets *client_resets(struct model_client *client, uint64_t device)
 {
 	unsigned int i;
 
@@ -1023,9 +1048,15 @@ static int undo_held(struct model *m, struct model_client *client, struct model_
 		     const struct bufftrack_op *op)
 {
 	struct model_hold *hold = hold_find(rec, client);
+	unsigned int i;
 
-	if (!hold && (rec->last.flags & BUFFTRACK_F_SHARED))
-		hold = &rec->holds[0];
+	/* Of those whose reference somebody else dropped, the youngest lost it last. */
+	for (i = 0; !hold && rec->last.flags & BUFFTRACK_F_SHARED && i < rec->nr_holds; i++) {
+		if (rec->holds[rec->nr_holds - 1 - i].lent) {
+			hold = &rec->holds[rec->nr_holds - 1 - i];
+			hold->lent = false;
+		}
+	}
 	if (!hold)
 		return -ENOENT;
 	if (rec->held && op->verdict == BUFFTRACK_HELD_FREE) {
@@ -1039,20 +1070,35 @@ static int undo_held(struct model *m, struct model_client *client, struct model_
 	return 0;
 }
 
-/* An end is undone by whose FREE it was; a reset since is the end then. */
-static int undo_dead(struct model *m, struct model_client *client, struct model_record *rec)
+/* The last reference that a LAST had left is left again. */
+static int undo_leftover(struct model *m, struct model_client *client, struct model_record *rec,
+			 const struct bufftrack_op *op)
 {
-	const struct model_reset *own = client_reset(client, rec->space->device->id);
-	const struct model_reset *all = &rec->space->device->reset;
+	if (!(op->info & BUFFTRACK_INFO_CONSEQUENCE))
+		return -ENOENT;
+	rec->held = true;
+	rec->holds[rec->nr_holds++] = (struct model_hold){ .client = client };
+	hold_regain(m, rec, &rec->holds[0]);
+	return 0;
+}
+
+/* An end is undone by whose FREE it was; a reset since is the end then. */
+static int undo_dead(struct model *m, struct model_client *client, struct model_record *rec,
+		     const struct bufftrack_op *op)
+{
 	uint64_t ended = rec->last.end.call;
 	bool anyones = broken(m, MODEL_BREAK_UNDO_ANOTHERS);
+	int own, all;
 
 	switch (rec->last.state) {
 	case BUFFTRACK_STATE_RESET:
 	case BUFFTRACK_STATE_CONTEXT:
 		return 0;
-	case BUFFTRACK_STATE_FREED:
 	case BUFFTRACK_STATE_LAST:
+		if (op->verdict != BUFFTRACK_HELD_FREE)
+			return undo_leftover(m, client, rec, op);
+		break;
+	case BUFFTRACK_STATE_FREED:
 		break;
 	default:
 		if (!broken(m, MODEL_BREAK_UNDO_EXIT))
@@ -1062,16 +1108,24 @@ static int undo_dead(struct model *m, struct model_client *client, struct model_
 	}
 	if (rec->last.end.client != client->id && !anyones)
 		return -ENOENT;
+	all = reset_since(&rec->space->device->resets, rec, ended);
+	own = reset_since(client_resets(client, rec->space->device->id), rec, ended);
+	if (broken(m, MODEL_BREAK_UNDO_RESET))
+		all = 0;
+	if (broken(m, MODEL_BREAK_UNDO_CONTEXT))
+		own = 0;
+	if (all <= 0 && own <= 0 && (all || own))
+		return -ENOENT;
 	if (broken(m, MODEL_BREAK_UNDO))
 		return 0;
 	if (broken(m, MODEL_BREAK_UNDO_LIMIT) && client->counts.live >= m->max_buffers)
 		return -ENOSPC;
 	rec->frees -= rec->frees && !broken(m, MODEL_BREAK_UNDO_FREES);
-	if (reset_meant(all, rec) && all->call > ended && !broken(m, MODEL_BREAK_UNDO_RESET)) {
+	if (all > 0) {
 		rec->last.state = BUFFTRACK_STATE_RESET;
 		return 0;
 	}
-	if (reset_meant(own, rec) && own->call > ended && !broken(m, MODEL_BREAK_UNDO_CONTEXT)) {
+	if (own > 0) {
 		rec->last.state = BUFFTRACK_STATE_CONTEXT;
 		return 0;
 	}
@@ -1097,7 +1151,7 @@ static int undo_judge(struct model *m, struct model_client *client, struct bufft
 		return -ENOENT;
 	if (op->generation < rec->last.generation)
 		return broken(m, MODEL_BREAK_UNDO_STALE) ? -ENOENT : -ESTALE;
-	rc = is_live(rec) || rec->held ? undo_held(m, client, rec, op) : undo_dead(m, client, rec);
+	rc = is_live(rec) || rec->held ? undo_held(m, client, rec, op) : undo_dead(m, client, rec, op);
 	if (rc)
 		return rc;
 
@@ -1303,8 +1357,10 @@ static int batch(struct model *m, struct model_client *client, struct bufftrack_
 
 	if (!b->nr || b->nr > m->info.max_batch || b->flags || b->reserved ||
 	    b->entry_size < sizeof(struct bufftrack_op) || b->entry_size > 4096 ||
-	    b->entry_size % 8)
+	    b->entry_size % 8) {
+		client->unrecorded |= !broken(m, MODEL_BREAK_NOT_RECORDED);
 		return -EINVAL;
+	}
 
 	b->bad = 0;
 	for (i = 0; i < b->nr; i++) {
@@ -1486,23 +1542,34 @@ static int label(struct model *m, struct model_client *client, const struct buff
 	return 0;
 }
 
+/* What a LAST had left goes in a reset. */
+static void held_reset(struct model *m, struct model_client *client, struct model_record *rec,
+		       uint32_t state)
+{
+	holds_end(m, rec);
+	rec->last.state = state;
+	rec->last.end = (struct model_when){ .call = m->call, .client = client->id };
+	rec->last.held_reset = true;
+}
+
 static void reset_all(struct model *m, struct model_client *client, struct model_device *device,
 		      struct bufftrack_reset *arg)
 {
-	struct model_record *rec;
-
-	device->reset = (struct model_reset){
+	const struct model_reset reset = {
 		.call = m->call,
 		.flags = broken(m, MODEL_BREAK_RESET_SPACE) ? 0 : arg->flags,
 		.space = arg->space,
 	};
+	struct model_record *rec;
+
+	reset_note(&device->resets, &reset);
 	for (rec = m->records; rec; rec = rec->next) {
-		if (rec->space->device != device || !reset_meant(&device->reset, rec))
+		if (rec->space->device != device || !reset_meant(&reset, rec))
 			continue;
 		if (rec->owner && broken(m, MODEL_BREAK_RESET_PRIVATE))
 			continue;
 		if (rec->held && !broken(m, MODEL_BREAK_LAST_RESET))
-			holds_end(m, rec);
+			held_reset(m, client, rec, BUFFTRACK_STATE_RESET);
 		if (!is_live(rec))
 			continue;
 		life_end(m, rec, BUFFTRACK_STATE_RESET, client->id, 0);
@@ -1514,24 +1581,24 @@ static void reset_all(struct model *m, struct model_client *client, struct model
 static void reset_own(struct model *m, struct model_client *client, uint64_t device,
 		      struct bufftrack_reset *arg)
 {
-	struct model_reset *reset = client_reset(client, device);
-	struct model_record *rec;
-	struct model_hold *hold;
-
-	*reset = (struct model_reset){
+	struct model_reset reset = {
 		.call = m->call,
 		.flags = arg->flags,
 		.space = arg->space,
 		.tag = arg->tag,
 	};
+	struct model_record *rec;
+	struct model_hold *hold;
+
 	if (broken(m, MODEL_BREAK_CONTEXT_TAG))
-		reset->flags &= ~BUFFTRACK_RESET_TAG;
+		reset.flags &= ~BUFFTRACK_RESET_TAG;
 	if (broken(m, MODEL_BREAK_CONTEXT_SPACE))
-		reset->flags &= ~BUFFTRACK_RESET_SPACE;
+		reset.flags &= ~BUFFTRACK_RESET_SPACE;
+	reset_note(client_resets(client, device), &reset);
 	for (rec = m->records; rec; rec = rec->next) {
 		hold = hold_find(rec, client);
 		if (rec->space->device->id != device || !hold || !hold->count ||
-		    !reset_meant(reset, rec))
+		    !reset_meant(&reset, rec))
 			continue;
 		arg->holds += broken(m, MODEL_BREAK_CONTEXT_HOLDS) ? hold->count : 1;
 		while (hold->count)
@@ -1541,7 +1608,7 @@ static void reset_own(struct model *m, struct model_client *client, uint64_t dev
 		if (rec->last.refs && !broken(m, MODEL_BREAK_CONTEXT_OTHERS))
 			continue;
 		if (rec->held) {
-			holds_end(m, rec);
+			held_reset(m, client, rec, BUFFTRACK_STATE_CONTEXT);
 			continue;
 		}
 		life_end(m, rec, BUFFTRACK_STATE_CONTEXT, client->id, 0);

@@ -178,6 +178,7 @@ struct model_life {
 	uint32_t refs;
 	uint32_t views;
 	bool undone;
+	bool held_reset; /* a reset took what a FREE LAST had left */
 	struct model_when alloc;
 	struct model_when end;
 };
@@ -185,6 +186,7 @@ struct model_life {
 struct model_hold {
 	struct model_client *client;
 	uint32_t count;
+	bool lent; /* who has no hold took one of its references */
 };
 
 struct model_record {
@@ -205,12 +207,17 @@ struct model_record {
 	struct model_hold holds[MODEL_HOLDERS]; /* by the first reference */
 };
 
-/* The latest one of a device, or of a client on a device */
 struct model_reset {
-	uint64_t call; /* 0: none */
+	uint64_t call;
 	uint64_t tag;
 	uint32_t flags;
 	uint32_t space;
+};
+
+/* The latest ones of a device, or of a client on a device */
+struct model_resets {
+	unsigned int nr; /* all there were */
+	struct model_reset latest[4];
 };
 
 struct model_space {
@@ -227,7 +234,7 @@ struct model_device {
 	uint64_t serial;
 	char label[BUFFTRACK_NAME_LEN];
 	struct model_counts counts;
-	struct model_reset reset;
+	struct model_resets resets;
 	struct model_space *spaces;
 };
 
@@ -241,7 +248,7 @@ struct model_client {
 	struct model_counts counts;
 	unsigned int nr_devices;
 	uint64_t devices[8]; /* that it used */
-	struct model_reset resets[8]; /* by device */
+	struct model_resets resets[8]; /* by device */
 };
 
 /* Whose history was lost: it outlasts the device. */
