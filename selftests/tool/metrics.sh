@@ -59,7 +59,9 @@ btctl alloc 0xa0 1 0x1000 4096 label 0xa0 board_1 alloc 0xa0 1 0x2000 100 free 0
 holder=$!
 exec 7>"$tmp/stay"
 for ((i = 0; i < 600; i++)); do
-	! grep -q ready "$tmp/said" && kill -0 $holder 2>/dev/null || break
+	if grep -q ready "$tmp/said" || ! kill -0 $holder 2>/dev/null; then
+		break
+	fi
 	sleep 0.1
 done
 check "the metrics" metrics
