@@ -57,7 +57,7 @@ static struct rhashtable bt_stacks;
 static DEFINE_XARRAY_FLAGS(bt_stacks_id, XA_FLAGS_ALLOC1 | XA_FLAGS_ACCOUNT);
 static u32 bt_stacks_last; /* the lock of bt_stacks_id */
 static u32 bt_stacks_round; /* the same */
-static siphash_key_t bt_stack_secret;
+static hsiphash_key_t bt_stack_secret;
 static struct kmem_cache *bt_stack_cache;
 
 /* Those that nobody has a reference to, for a work to free. */
@@ -218,6 +218,8 @@ static int stack_holds(struct bt_stack *stack, const struct stack_key *key)
 	const u8 *place = stack_places(stack);
 	struct mm_struct *mm = current->mm;
 	u32 seq = bt_mm_seq(mm), i;
+	u64 start = 0, size = 0; /* of the latest mapping */
+	u8 latest = 0; /* which region it is in */
 
 	/* What was mapped before this look is seen by it: the mapping's end is a release. */
 	if (seq && READ_ONCE(stack->mm_seq) == seq)
@@ -225,15 +227,20 @@ static int stack_holds(struct bt_stack *stack, const struct stack_key *key)
 	if (mmap_read_lock_killable(mm))
 		return -EINTR;
 	for (i = 0; i < key->depth; i++) {
-		vma = met[place[i] % BT_MET];
-		if (vma && place[i] < BT_MET && key->addresses[i] >= vma->vm_start &&
-		    key->addresses[i] < vma->vm_end)
+		if (place[i] == latest && key->addresses[i] - start < size)
 			continue;
-		vma = vma_at(mm, key->addresses[i]);
-		if (!region_is_at(stack->regions[place[i]], vma, key->addresses[i]))
-			break;
-		if (place[i] < BT_MET)
-			met[place[i]] = vma;
+		vma = met[place[i] % BT_MET];
+		if (!vma || place[i] >= BT_MET || key->addresses[i] < vma->vm_start ||
+		    key->addresses[i] >= vma->vm_end) {
+			vma = vma_at(mm, key->addresses[i]);
+			if (!region_is_at(stack->regions[place[i]], vma, key->addresses[i]))
+				break;
+			if (place[i] < BT_MET)
+				met[place[i]] = vma;
+		}
+		latest = place[i];
+		start = vma ? vma->vm_start : 0;
+		size = vma ? vma->vm_end - vma->vm_start : 0;
 	}
 	/* With the lock held nobody changes it. */
 	seq = bt_mm_seq(mm);
@@ -665,7 +672,7 @@ static struct bt_stack *stack_intern(struct bt_user *account, const struct stack
  */
 struct bt_stack *bufftrack_stack_get(struct bt_user *user, const u64 __user *addresses, u32 depth)
 {
-	u64 buf[BT_MAX_STACK];
+	u64 buf[BT_MAX_STACK + 2];
 	struct stack_key key = {
 		.process = {
 			.pid = task_tgid(current),
@@ -679,11 +686,13 @@ struct bt_stack *bufftrack_stack_get(struct bt_user *user, const u64 __user *add
 
 	if (copy_from_user(buf, addresses, depth * sizeof(*buf)))
 		return ERR_PTR(-EFAULT);
-	/* Pids lie in slabs, so that those of the same addresses differ in few bits. */
-	key.hash = siphash_3u64(siphash(buf, depth * sizeof(*buf), &bt_stack_secret),
-				(unsigned long)key.process.pid,
-				key.process.exec_id << 32 ^ __kuid_val(key.process.uid),
-				&bt_stack_secret);
+	/*
+	 * Whose it is comes behind the addresses: one pass. It finds the place in the table
+	 * only, where all is compared, and nobody is told the hash: the short kind will do.
+	 */
+	buf[depth] = (unsigned long)key.process.pid;
+	buf[depth + 1] = key.process.exec_id << 32 ^ __kuid_val(key.process.uid);
+	key.hash = hsiphash(buf, (depth + 2) * sizeof(*buf), &bt_stack_secret);
 
 	stack = stack_intern(user->account, &key);
 	if (IS_ERR(stack) && PTR_ERR(stack) != -EINTR)
