@@ -349,10 +349,10 @@ int bufftrack_op_batch(struct bt_client *client, void *buf)
 	u64 at;
 	int err;
 
-	/* Of one that is refused nothing is recorded. */
-	if (batch->flags || batch->reserved)
-		return refused(client, -EINVAL);
-	if (!batch->nr || batch->nr > BT_MAX_BATCH)
+	if (!batch->nr)
+		return -EINVAL;
+	/* Of one that is refused no entry is recorded. */
+	if (batch->flags || batch->reserved || batch->nr > BT_MAX_BATCH)
 		return refused(client, -EINVAL);
 	if (batch->entry_size < sizeof(struct bufftrack_op) || batch->entry_size > BT_MAX_ENTRY ||
 	    batch->entry_size % 8)

@@ -263,6 +263,27 @@ TEST_F(told, events_refused)
 	EXPECT_EQ(1, arg.nr);
 }
 
+/* Of a BATCH that is refused as a whole, no entry was recorded. */
+TEST_F(told, a_batch_refused)
+{
+	struct bufftrack_op op = op_of(self->device, SIZE);
+	struct bufftrack_batch batch = { .entries = (uintptr_t)&op, .nr = 1, .entry_size = 4 };
+
+	op.op = BUFFTRACK_OP_FREE;
+	ASSERT_EQ(-EINVAL, bt_ioctl(self->a, BUFFTRACK_IOC_BATCH, &batch));
+	ASSERT_EQ(0, alloc(self->a, self->device, 0, 0));
+	ASSERT_EQ(0, free_it(self->a, self->device, &op));
+	ASSERT_EQ(0, free_it(self->a, self->device, &op));
+	EXPECT_EQ(BUFFTRACK_DOUBLE_FREE, op.verdict);
+	EXPECT_EQ(BUFFTRACK_INFO_NOT_RECORDED | BUFFTRACK_INFO_PROBABLE, op.info);
+	/* Of another client it says nothing; nor does one without entries of its own. */
+	batch = (struct bufftrack_batch){ .entry_size = sizeof(op) };
+	ASSERT_EQ(-EINVAL, bt_ioctl(self->b, BUFFTRACK_IOC_BATCH, &batch));
+	ASSERT_EQ(0, free_it(self->b, self->device, &op));
+	EXPECT_EQ(BUFFTRACK_DOUBLE_FREE, op.verdict);
+	EXPECT_EQ(0, op.info);
+}
+
 /* ---- HOLDERS -------------------------------------------------------------- */
 
 static int holders(int fd, __u64 device, __u64 generation, struct bufftrack_holder *to, __u32 room,

@@ -1539,18 +1539,6 @@ TEST_F(verdict, missed_free_of_what_was_undone)
 		     .flags = BUFFTRACK_F_EXCLUSIVE);
 }
 
-/* Of a batch that is refused nothing was recorded. */
-TEST_F(verdict, free_after_a_refused_batch)
-{
-	struct bufftrack_batch batch = { .entry_size = sizeof(struct bufftrack_op) };
-	__u64 generation = NEW_LIFE(self->a);
-
-	EXPECT_FREE(self->a, OK, 0, generation, 0);
-	EXPECT_EQ(-EINVAL, bt_ioctl(self->a, BUFFTRACK_IOC_BATCH, &batch));
-	EXPECT_FREE(self->a, DOUBLE_FREE, 0, generation, PROBABLE | NOT_RECORDED);
-	EXPECT_FREE(self->b, DOUBLE_FREE, 0, generation, 0);
-}
-
 TEST_F(verdict, undo_in_a_batch)
 {
 	struct bufftrack_op ops[3] = {

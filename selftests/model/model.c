@@ -1358,7 +1358,7 @@ static int batch(struct model *m, struct model_client *client, struct bufftrack_
 	if (!b->nr || b->nr > m->info.max_batch || b->flags || b->reserved ||
 	    b->entry_size < sizeof(struct bufftrack_op) || b->entry_size > 4096 ||
 	    b->entry_size % 8) {
-		client->unrecorded |= !broken(m, MODEL_BREAK_NOT_RECORDED);
+		client->unrecorded |= b->nr && !broken(m, MODEL_BREAK_NOT_RECORDED);
 		return -EINVAL;
 	}
 
