@@ -21,6 +21,17 @@ void bufftrack_caller_init_actor(struct bt_caller *caller, const struct bt_calle
 				 struct bt_actor *actor);
 void bufftrack_caller_exit(struct bt_caller *caller);
 
+/*
+ * The caller read its clock before it took the lock, once for several entries of a batch: what
+ * others did to the key meanwhile has later times. Its event came after those, and so is its
+ * time: never before @time, that of the key's latest end or beginning of a life.
+ */
+static __always_inline void bt_caller_after(struct bt_caller *caller, u64 time)
+{
+	if (unlikely(caller->now < time))
+		caller->now = time;
+}
+
 /* Count its ordinary calls: before it answers, waits, or counts anything else. */
 static inline void bt_caller_flush(struct bt_caller *caller)
 {

@@ -74,6 +74,12 @@ static void keep_stacks(const struct bt_when *when)
 		bufftrack_stack_offending(when->actor->stack);
 }
 
+/* When its life began, or ended: no event of it that comes is before that. */
+static u64 latest_time(const struct bt_record *rec)
+{
+	return rec->state == BUFFTRACK_STATE_LIVE ? bt_alloc_of(rec)->time : bt_end_of(rec)->time;
+}
+
 /**
  * bufftrack_bad_fill() - what is told of a bad verdict of an ALLOC or FREE
  * @bad: filled here
@@ -102,7 +108,7 @@ void bufftrack_bad_fill(struct bt_bad *bad, const struct bt_caller *caller,
 	};
 	if (share)
 		bad->evicted = atomic64_read(&share->table->evicted);
-	fill_who(&bad->by, caller->actor, caller->now);
+	fill_who(&bad->by, caller->actor, rec ? max(caller->now, latest_time(rec)) : caller->now);
 	if (rec) {
 		fill_record(bad, rec);
 		if (bufftrack_verdict_is_of_free(op->verdict))

@@ -132,6 +132,7 @@ void bufftrack_life_last(struct bt_record *rec, struct bt_caller *caller, struct
 	count_end(rec);
 	if (likely(rec->frees != U32_MAX))
 		rec->frees++;
+	bt_caller_after(caller, bt_alloc_of(rec)->time);
 	end->when.time = caller->now;
 	end->when.actor = bt_actor_give(caller);
 	end->more = rec->more;

@@ -64,6 +64,7 @@ static __always_inline void bt_life_begin(struct bt_record *rec, struct bt_calle
 		bt_tomb_del(rec, shard);
 		bt_actor_take_back(caller, rec->prev_end.actor);
 		rec->prev_end = rec->end;
+		bt_caller_after(caller, rec->prev_end.time);
 		rec->prev_state = rec->state;
 		rec->slot = !rec->slot;
 	}
@@ -96,6 +97,7 @@ static __always_inline void bt_life_over(struct bt_record *rec, struct bt_caller
 	if (state == BUFFTRACK_STATE_FREED && likely(rec->frees != U32_MAX))
 		rec->frees++;
 	rec->state = state;
+	bt_caller_after(caller, bt_alloc_of(rec)->time);
 	rec->end.time = caller->now;
 	rec->end.actor = bt_actor_give(caller);
 	bt_tomb_add(rec, shard);

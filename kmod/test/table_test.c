@@ -5,6 +5,7 @@
  */
 #include <linux/bitrev.h>
 #include <linux/err.h>
+#include <linux/ktime.h>
 #include <linux/rhashtable.h>
 #include <linux/workqueue.h>
 
@@ -67,6 +68,32 @@ static void views_never_wrap(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, (u32)rec->views, BT_MAX_VIEWS);
 	EXPECT_ANSWER(FREE(t->other, 1, .flags = BUFFTRACK_F_VIEW), OK, 1);
 	KUNIT_EXPECT_EQ(test, (u32)rec->views, BT_MAX_VIEWS - 1);
+}
+
+/*
+ * A caller reads its clock before it takes the lock: whoever was later in that, and first with
+ * the lock, does not make an end come before its beginning.
+ */
+static void times_are_in_order(struct kunit *test)
+{
+	struct bt_test *t = test->priv;
+	u64 later = ktime_get_ns() + 3600 * NSEC_PER_SEC;
+	struct bt_record *rec;
+
+	ALLOC(t->client, 1);
+	rec = bufftrack_test_record(test, t->client, 1);
+	KUNIT_ASSERT_NOT_NULL(test, rec);
+	rec->alloc[rec->slot].time = later;
+	EXPECT_ANSWER(FREE(t->client, 1), OK, 0);
+	KUNIT_EXPECT_EQ(test, rec->end.time, later);
+	rec->end.time = later + 1;
+	EXPECT_ANSWER(ALLOC(t->client, 1), OK, 1);
+	KUNIT_EXPECT_EQ(test, rec->prev_end.time, later + 1);
+	KUNIT_EXPECT_EQ(test, bt_alloc_of(rec)->time, later + 1);
+	EXPECT_ANSWER(ALLOC(t->client, 1), OK, 2);
+	EXPECT_ANSWER(FREE(t->client, 1, .flags = BUFFTRACK_F_LAST), HELD_FREE, 1);
+	KUNIT_EXPECT_EQ(test, bt_end_of(rec)->time, later + 1);
+	EXPECT_ANSWER(FREE(t->client, 1), OK, 0);
 }
 
 /* The counts that only tell stop at their highest. */
@@ -657,6 +684,7 @@ static void keys_that_collide(struct kunit *test)
 static struct kunit_case table_cases[] = {
 	KUNIT_CASE(refs_never_wrap),
 	KUNIT_CASE(views_never_wrap),
+	KUNIT_CASE(times_are_in_order),
 	KUNIT_CASE(tallies_saturate),
 	KUNIT_CASE(sizes_may_wrap),
 	KUNIT_CASE(a_full_client),
