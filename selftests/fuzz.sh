@@ -22,12 +22,14 @@ replay()
 	fuzzer --replay "$tmp"/corpus/*
 }
 
-# Each call's answer, of the programs in which no two tasks race
+# Each call's answer, of the programs in which no two tasks race. Whether a stack of which the
+# last life is over is still there depends on when a worker comes to it.
 answers()	# FILE
 {
 	local alone
 	mapfile -t alone < <(grep -LE '^(threads|fork) ' "$tmp"/corpus/*)
-	fuzzer --replay --verbose "${alone[@]}" 2>"$1"
+	fuzzer --replay --verbose "${alone[@]}" 2>"$1" &&
+		sed -i -E 's/^( *stack\(.*\): )(0|No such file or directory)$/\1there or gone/' "$1"
 }
 
 same_again()
