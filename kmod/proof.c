@@ -127,9 +127,8 @@ static bool is_consequence(const struct bt_record *rec, enum bt_named named)
 	if (named == BT_NAMED_PREV)
 		return rec->prev_state == BUFFTRACK_STATE_MISSED ||
 		       rec->prev_state == BUFFTRACK_STATE_LAST;
-	return named == BT_NAMED_LAST &&
-	       (rec->state == BUFFTRACK_STATE_MISSED || rec->state == BT_STATE_HELD ||
-		rec->held_reset);
+	return named == BT_NAMED_LAST && (rec->state == BUFFTRACK_STATE_MISSED ||
+					  rec->state == BT_STATE_HELD || rec->held_reset);
 }
 
 /* Whether a token, or a single life, proves which life was meant and that it is over. */

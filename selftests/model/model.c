@@ -1151,7 +1151,8 @@ static int undo_judge(struct model *m, struct model_client *client, struct bufft
 		return -ENOENT;
 	if (op->generation < rec->last.generation)
 		return broken(m, MODEL_BREAK_UNDO_STALE) ? -ENOENT : -ESTALE;
-	rc = is_live(rec) || rec->held ? undo_held(m, client, rec, op) : undo_dead(m, client, rec, op);
+	rc = is_live(rec) || rec->held ? undo_held(m, client, rec, op)
+				       : undo_dead(m, client, rec, op);
 	if (rc)
 		return rc;
 
