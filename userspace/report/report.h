@@ -3,12 +3,14 @@
 #define BUFFTRACK_REPORT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
 struct event;
 struct json_object;
 struct labels;
+struct life_span;
 struct stack;
 struct stacks;
 struct who;
@@ -37,6 +39,8 @@ void report_group_text(const struct report_style *style, const struct event *eve
 		       char text[REPORT_GROUP_TEXT]);
 void report_group(const char *text, uint64_t more, uint64_t all);
 void report_lost_json(uint64_t lost);
+void report_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void report_add_life(char *text, size_t room, const struct life_span *life);
 void report_stack(const struct stack *stack);
 struct json_object *report_who_json(const struct who *who);
 struct json_object *report_stack_json(const struct stack *stack);

@@ -59,7 +59,8 @@ static void print_wrapped(const char *text)
 	putchar('\n');
 }
 
-static void __attribute__((format(printf, 1, 2))) print_line(const char *format, ...)
+/* Prints a line, broken between words where it would be too wide. */
+void report_line(const char *format, ...)
 {
 	char text[512];
 	va_list args;
@@ -92,13 +93,13 @@ static void print_frame(const struct stack *stack, size_t nr)
 		used += (size_t)snprintf(text + used, sizeof(text) - used, " 0x%" PRIx64,
 					 frame->address);
 	if (!frame->why || frame->inlined) {
-		print_line("%s", text);
+		report_line("%s", text);
 	} else if (frame->symbol) {
-		print_line("%s  (%s)", text, frame->why);
+		report_line("%s  (%s)", text, frame->why);
 	} else {
-		print_line("%s", text);
-		print_line("       (%s%s%s)", frame->why, frame->build_id[0] ? "; build id " : "",
-			   frame->build_id);
+		report_line("%s", text);
+		report_line("       (%s%s%s)", frame->why, frame->build_id[0] ? "; build id " : "",
+			    frame->build_id);
 	}
 }
 
@@ -109,7 +110,7 @@ void report_stack(const struct stack *stack)
 	for (i = 0; i < stack->nr; i++)
 		print_frame(stack, i);
 	if (stack->why)
-		print_line("    %s", stack->why);
+		report_line("    %s", stack->why);
 }
 
 /* By which clock the time of an event is, or one inside of it, where they differ. */
@@ -135,8 +136,8 @@ static void print_who(const struct report_style *style, const char *label, const
 	else
 		snprintf(when, sizeof(when), "%s earlier",
 			 format_duration(span, now > who->time ? now - who->time : 0));
-	print_line("%-*spid %u (%s%s)%s, %s", LABEL_WIDTH, label, who->pid, who->comm,
-		   who->exited ? ", exited" : "", thread, when);
+	report_line("%-*spid %u (%s%s)%s, %s", LABEL_WIDTH, label, who->pid, who->comm,
+		    who->exited ? ", exited" : "", thread, when);
 	report_stack(report_stack_of(style, who));
 }
 
@@ -149,7 +150,7 @@ static void print_life(const struct report_style *style, const struct life_span 
 }
 
 /* Appends one life to a history such as "A7 F7 A8". */
-static void add_life(char *text, size_t room, const struct life_span *life)
+void report_add_life(char *text, size_t room, const struct life_span *life)
 {
 	size_t used = strlen(text);
 
@@ -168,22 +169,22 @@ static void print_key_line(const struct event *event, uint64_t lost)
 	uint32_t known = !!event->life.generation + !!event->previous.generation;
 	char history[128] = "", refused[32] = "";
 
-	add_life(history, sizeof(history), &event->previous);
-	add_life(history, sizeof(history), &event->life);
+	report_add_life(history, sizeof(history), &event->previous);
+	report_add_life(history, sizeof(history), &event->life);
 	/* The life that was meant may not be the key's last one. */
 	if (event->generation > event->life.generation) {
-		add_life(history, sizeof(history), &last);
+		report_add_life(history, sizeof(history), &last);
 		known++;
 	}
 	if (!event->lives) {
-		print_line("this key: no record; lost: %" PRIu64, lost);
+		report_line("this key: no record; lost: %" PRIu64, lost);
 		return;
 	}
 	if (event->verdict < BUFFTRACK_MISSED_FREE)
 		snprintf(refused, sizeof(refused), ", %u refused", event->nth);
-	print_line("this key: %u alloc%s, %u free%s%s; history%s%s; lost: %" PRIu64, event->lives,
-		   plural(event->lives), event->frees, plural(event->frees), refused,
-		   event->lives > known ? " ..." : "", history, lost);
+	report_line("this key: %u alloc%s, %u free%s%s; history%s%s; lost: %" PRIu64, event->lives,
+		    plural(event->lives), event->frees, plural(event->frees), refused,
+		    event->lives > known ? " ..." : "", history, lost);
 }
 
 /* What makes it less than certain, or explains it. */
@@ -193,7 +194,7 @@ static void print_notes(const struct event *event)
 
 	for (word = info_words(); word->word; word++)
 		if (event->info & word->bit && word->note)
-			print_line("%s", word->note);
+			report_line("%s", word->note);
 }
 
 static void print_report(const struct report_style *style, const struct event *event, uint64_t lost)
@@ -208,12 +209,12 @@ static void print_report(const struct report_style *style, const struct event *e
 	puts(BAR);
 	if (style->colour)
 		fputs(RED, stdout);
-	print_line("BUFFTRACK: %s of buffer 0x%" PRIx64 " (%s, %" PRIu64 " bytes) on device %s",
-		   report_name(event, ' ', name), event->buffer, space, event->size, device);
+	report_line("BUFFTRACK: %s of buffer 0x%" PRIx64 " (%s, %" PRIu64 " bytes) on device %s",
+		    report_name(event, ' ', name), event->buffer, space, event->size, device);
 	if (style->colour)
 		fputs(PLAIN, stdout);
-	print_line("%s: %s; %s", reason, report_is_probable(event) ? "probable" : "certain",
-		   report_consequence(event));
+	report_line("%s: %s; %s", reason, report_is_probable(event) ? "probable" : "certain",
+		    report_consequence(event));
 	print_notes(event);
 	print_who(style, report_offence(event), &event->by, 0);
 	/* What ended a life whose free was missed is the offence itself. */
@@ -249,8 +250,8 @@ static void print_ordinary(const struct report_style *style, const struct event 
 			 report_device(style, event, device), event->ended, plural(event->ended));
 	else
 		snprintf(key, sizeof(key), "client %" PRIu64 ", ", event->client);
-	print_line("%" PRIu64 ".%06" PRIu64 " %s %spid %u (%s)", by->time / (uint64_t)NSEC_PER_SEC,
-		   by->time % (uint64_t)NSEC_PER_SEC / 1000, event->name, key, by->pid, by->comm);
+	report_line("%" PRIu64 ".%06" PRIu64 " %s %spid %u (%s)", by->time / (uint64_t)NSEC_PER_SEC,
+		    by->time % (uint64_t)NSEC_PER_SEC / 1000, event->name, key, by->pid, by->comm);
 }
 
 /* Prints one event for a person; @lost events were lost until now. */

@@ -29,13 +29,13 @@ const char *report_last_part(const char *path)
 	return slash && slash[1] ? slash + 1 : path;
 }
 
-const char *report_device(const struct report_style *style, const struct event *event,
-			  char text[REPORT_NAME_TEXT])
+const char *report_device_name(const struct report_style *style, uint64_t device,
+			       char text[REPORT_NAME_TEXT])
 {
-	const char *label = labels_device(style->labels, event->device);
+	const char *label = labels_device(style->labels, device);
 	char id[SHORT_TEXT];
 
-	format_id(id, event->device);
+	format_id(id, device);
 	if (label)
 		snprintf(text, REPORT_NAME_TEXT, "%s", label);
 	else
@@ -43,16 +43,28 @@ const char *report_device(const struct report_style *style, const struct event *
 	return text;
 }
 
-const char *report_space(const struct report_style *style, const struct event *event,
-			 char text[REPORT_NAME_TEXT])
+const char *report_space_name(const struct report_style *style, uint64_t device, uint32_t space,
+			      char text[REPORT_NAME_TEXT])
 {
-	const char *label = labels_space(style->labels, event->device, event->space);
+	const char *label = labels_space(style->labels, device, space);
 
 	if (label)
 		snprintf(text, REPORT_NAME_TEXT, "%s", label);
 	else
-		snprintf(text, REPORT_NAME_TEXT, "space %u", event->space);
+		snprintf(text, REPORT_NAME_TEXT, "space %u", space);
 	return text;
+}
+
+const char *report_device(const struct report_style *style, const struct event *event,
+			  char text[REPORT_NAME_TEXT])
+{
+	return report_device_name(style, event->device, text);
+}
+
+const char *report_space(const struct report_style *style, const struct event *event,
+			 char text[REPORT_NAME_TEXT])
+{
+	return report_space_name(style, event->device, event->space, text);
 }
 
 /* The event's name with another character between its words. */

@@ -20,6 +20,10 @@ struct stack;
 bool report_is_probable(const struct event *event);
 bool report_history_lost(const struct event *event);
 const char *report_last_part(const char *path);
+const char *report_device_name(const struct report_style *style, uint64_t device,
+			       char text[REPORT_NAME_TEXT]);
+const char *report_space_name(const struct report_style *style, uint64_t device, uint32_t space,
+			      char text[REPORT_NAME_TEXT]);
 const char *report_device(const struct report_style *style, const struct event *event,
 			  char text[REPORT_NAME_TEXT]);
 const char *report_space(const struct report_style *style, const struct event *event,

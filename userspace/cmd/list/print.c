@@ -7,8 +7,8 @@
 #include "abi/labels.h"
 #include "cmd/list/list.h"
 #include "event/names.h"
+#include "report/life.h"
 #include "report/report.h"
-#include "symbol/stack.h"
 #include "util/json.h"
 #include "util/util.h"
 
@@ -19,57 +19,17 @@ uint64_t list_age(const struct list *list, const struct bufftrack_life *life)
 	return list->now > life->alloc.time ? list->now - life->alloc.time : 0;
 }
 
-static struct json_object *event_json(const struct list *list, const struct bufftrack_event *event)
+static struct report_style style_of(const struct list *list)
 {
-	const struct stack *stack;
-	struct json_object *object;
-	char comm[BUFFTRACK_COMM_LEN];
-
-	if (!event->time)
-		return NULL;
-	copy_text(comm, sizeof(comm), event->comm, sizeof(event->comm));
-	object = json_object_new_object();
-	json_add_number(object, "pid", event->pid);
-	json_add_number(object, "tid", event->tid);
-	json_add_text(object, "comm", comm);
-	json_add_time(object, "time", event->time);
-	json_add_bool(object, "exited", event->exited);
-	stack = stacks_get(list->stacks, event->stack_id, event->pid, event->time);
-	json_add_number(object, "stack_id", event->stack_id);
-	json_add(object, "stack", report_stack_json(stack));
-	json_add_text(object, "no_stack", stack->why);
-	return object;
+	return (struct report_style){ .labels = list->labels, .stacks = list->stacks };
 }
 
 void list_print_json(struct list *list, const struct bufftrack_life *life)
 {
 	struct json_object *object = json_object_new_object();
-	char comm[BUFFTRACK_COMM_LEN];
+	struct report_style style = style_of(list);
 
-	copy_text(comm, sizeof(comm), life->alloc.comm, sizeof(life->alloc.comm));
-	json_add_id(object, "device", life->device);
-	json_add_text(object, "device_label", labels_device(list->labels, life->device));
-	json_add_number(object, "space", life->space);
-	json_add_text(object, "space_label", labels_space(list->labels, life->device, life->space));
-	json_add_id(object, "buffer", life->buffer);
-	json_add_number(object, "size", life->size);
-	json_add_number(object, "generation", life->generation);
-	json_add_number(object, "refs", life->refs);
-	json_add_number(object, "views", life->views);
-	json_add_id(object, "tag", life->tag);
-	json_add_text(object, "state", state_words(life->state)->name);
-	json_add_time(object, "age", list_age(list, life));
-	json_add_number(object, "client", life->client);
-	json_add_number(object, "pid", life->alloc.pid);
-	json_add_text(object, "comm", comm);
-	json_add_bool(object, "exited", life->alloc.exited);
-	json_add_bool(object, "shared", life->flags & BUFFTRACK_F_SHARED);
-	json_add_bool(object, "private", life->flags & BUFFTRACK_LIFE_PRIVATE);
-	json_add_number(object, "lives", life->lives);
-	json_add_number(object, "frees", life->frees);
-	json_add_number(object, "refused", life->refused);
-	json_add(object, "allocated", event_json(list, &life->alloc));
-	json_add(object, "ended", event_json(list, &life->end));
+	report_add_life_json(&style, object, life, list->now);
 	json_print(object);
 }
 
@@ -174,24 +134,13 @@ static void print_row(struct list *list, const struct widths *widths,
 	       widths->comm, comm);
 }
 
-static void print_who(struct list *list, const char *label, const struct bufftrack_event *event)
-{
-	char comm[BUFFTRACK_COMM_LEN], span[SHORT_TEXT];
-
-	if (!event->time)
-		return;
-	copy_text(comm, sizeof(comm), event->comm, sizeof(event->comm));
-	format_duration(span, list->now > event->time ? list->now - event->time : 0);
-	printf("  %-14s pid %u (%s%s) tid %u, %s ago\n", label, event->pid, comm,
-	       event->exited ? ", exited" : "", event->tid, span);
-	report_stack(stacks_get(list->stacks, event->stack_id, event->pid, event->time));
-}
-
 /* Beneath its row: where the life ended, and where it began. */
 static void print_stacks(struct list *list, const struct bufftrack_life *life)
 {
-	print_who(list, state_words(life->state)->by, &life->end);
-	print_who(list, "allocated by", &life->alloc);
+	struct report_style style = style_of(list);
+
+	report_party(&style, state_words(life->state)->by, &life->end, list->now);
+	report_party(&style, "allocated by", &life->alloc, list->now);
 }
 
 /* All of them, in the order that they are in. */
