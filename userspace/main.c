@@ -10,8 +10,8 @@
 #include "util/util.h"
 
 static const struct command *const commands[] = {
-	&cmd_load,   &cmd_unload, &cmd_status, &cmd_list, &cmd_watch, &cmd_run,
-	&cmd_report, &cmd_diff,	  &cmd_replay, &cmd_top,  &cmd_serve,
+	&cmd_load, &cmd_unload, &cmd_status, &cmd_list,	  &cmd_who, &cmd_watch,
+	&cmd_run,  &cmd_report, &cmd_diff,   &cmd_replay, &cmd_top, &cmd_serve,
 };
 
 static void print_help(FILE *out)

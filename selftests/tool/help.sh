@@ -54,6 +54,10 @@ runs()	# EXAMPLE
 	*) load_once ;;
 	esac
 	case $line in
+	# There is to be something to ask after.
+	"bufftrack who"*) btctl alloc 2 1 0x2000 64 free 2 1 0x2000 >/dev/null ;;
+	esac
+	case $line in
 	"bufftrack top" | "bufftrack top --sort"*)
 		# It wants a terminal, and is ended there.
 		(sleep 4; printf q; sleep 1) |

@@ -71,7 +71,7 @@ until_said()	# FILE EVENT
 	return 1
 }
 
-begin 52
+begin 53
 watchers=()
 mkfifo "$tmp/stay" "$tmp/go"
 # The process whose events alone one watch shows
@@ -117,6 +117,8 @@ wait "${watchers[@]}"
 	check "status: a client" have "$tmp/status" '.clients[]' client $counters $verdicts
 }
 check "list: on its page" on_pages "$tmp/list" bufftrack-list.1 bufftrack-watch.1
+bufftrack who --json 0x1010 >"$tmp/who"
+check "who: on its page" on_pages "$tmp/who" bufftrack-who.1 bufftrack-list.1 bufftrack-watch.1
 check "watch: on its page" on_pages "$tmp/all" bufftrack-watch.1
 check "status: on its page" on_pages <(jq 'del(.parameters)' "$tmp/status") bufftrack-status.1 bufftrack.1
 check "status: the parameters, on theirs" on_pages <(jq .parameters "$tmp/status") bufftrack.4

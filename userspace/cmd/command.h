@@ -41,6 +41,7 @@ extern const struct command cmd_status;
 extern const struct command cmd_top;
 extern const struct command cmd_unload;
 extern const struct command cmd_watch;
+extern const struct command cmd_who;
 
 int command_help(const struct command *command);
 int command_misused(const struct command *command);
