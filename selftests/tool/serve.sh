@@ -263,16 +263,22 @@ ambiguous()
 # A client of the module has its peer's name, and each pid in the messages is one.
 named()
 {
-	serve || return
+	forget_all && serve || return
 	exec 8> >(peers hold >"$tmp/held")
-	local i
+	local i names=''
 	for ((i = 0; i < 600; i++)); do
 		[[ ! -s $tmp/held ]] || break
 		sleep 0.1
 	done
-	matches '^python3\[[0-9]+\]$' "$(bufftrack status --json |
-		jq -r '.clients[] | select(.live == 1) | .name')"
+	for ((i = 0; i < 60; i++)); do
+		bufftrack status --json >"$tmp/status"
+		names=$(jq -r '.clients[]? | select(.live == 1) | .name' "$tmp/status")
+		[[ ! $names ]] || break
+		sleep 0.5
+	done
+	matches '^python3\[[0-9]+\]$' "$names"
 	local wrong=$?
+	[[ $wrong -eq 0 ]] || cat "$tmp/held" "$tmp/out" "$tmp/err" "$tmp/status"
 	echo >&8
 	exec 8>&-
 	served
