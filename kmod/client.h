@@ -16,7 +16,7 @@ struct bt_attach {
 	u64 device; /* its id */
 	struct bt_space *space; /* the latest one used: a cache */
 	struct hlist_head holds[BT_SHARDS]; /* shard lock; bt_hold.node */
-	struct bt_resets resets; /* RESET CLIENT */
+	struct bt_resets resets; /* RESET CLIENT; bt_resets_lock */
 };
 
 struct bt_client {

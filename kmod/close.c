@@ -204,6 +204,49 @@ void bufftrack_client_close(struct bt_client *client)
 	bufftrack_client_remove(client);
 }
 
+/* ---- resets --------------------------------------------------------------- */
+
+static DEFINE_SPINLOCK(bt_resets_lock);
+
+/* A reset is about to begin. */
+static void reset_note(struct bt_resets *resets, const struct bt_reset *reset)
+{
+	spin_lock(&bt_resets_lock);
+	resets->latest[resets->nr++ % BT_RESETS] = *reset;
+	/* Of the count only matters whether some are forgotten, and which is the next. */
+	if (resets->nr == 3 * BT_RESETS)
+		resets->nr = 2 * BT_RESETS;
+	spin_unlock(&bt_resets_lock);
+}
+
+/**
+ * bufftrack_reset_since() - whether a life would have ended in a reset
+ * @resets: of its table, or of its client's attach
+ * @rec: the life; its shard's lock is held
+ * @time: when it ended by a FREE
+ *
+ * Return: 1 where a reset that meant it came after that; 0 where none did; -ENOENT where
+ * more came after that than are remembered.
+ */
+int bufftrack_reset_since(const struct bt_resets *resets, const struct bt_record *rec, u64 time)
+{
+	unsigned int i, after = 0;
+	int since = 0;
+
+	spin_lock(&bt_resets_lock);
+	for (i = 0; i < min(resets->nr, BT_RESETS); i++) {
+		if (resets->latest[i].time <= time)
+			continue;
+		after++;
+		if (bt_reset_meant(&resets->latest[i], rec))
+			since = 1;
+	}
+	if (!since && after == BT_RESETS && resets->nr > BT_RESETS)
+		since = -ENOENT;
+	spin_unlock(&bt_resets_lock);
+	return since;
+}
+
 /* What a FREE LAST has left goes in a reset: its holders have not freed it. */
 static void held_reset(struct bt_record *rec, struct bt_caller *caller, enum bufftrack_state state,
 		       unsigned int nr)
@@ -226,7 +269,7 @@ static u64 table_reset(struct bt_table *table, struct bt_caller *caller,
 	unsigned int nr;
 	u64 lives = 0;
 
-	bufftrack_reset_note(&table->resets, reset);
+	reset_note(&table->resets, reset);
 	for (;;) {
 		share = NULL;
 		rcu_read_lock();
@@ -353,7 +396,7 @@ static void attach_reset(struct bt_attach *attach, struct bt_caller *caller,
 	struct bt_share *share;
 	unsigned int nr, n;
 
-	bufftrack_reset_note(&attach->resets, &reset);
+	reset_note(&attach->resets, &reset);
 	for (nr = 0; nr < BT_SHARDS; nr++) {
 		INIT_HLIST_HEAD(&pending);
 		bt_shard_lock(&table->shards[nr]);

@@ -231,49 +231,6 @@ void bufftrack_life_unsettle(struct bt_record *rec, struct bt_attach *attach, un
 	atomic_inc(&attach->client->held);
 }
 
-/* ---- resets --------------------------------------------------------------- */
-
-static DEFINE_SPINLOCK(bt_resets_lock);
-
-/* bufftrack_reset_note - a reset is about to begin */
-void bufftrack_reset_note(struct bt_resets *resets, const struct bt_reset *reset)
-{
-	spin_lock(&bt_resets_lock);
-	resets->latest[resets->nr++ % BT_RESETS] = *reset;
-	/* Of the count only matters whether some are forgotten, and which is the next. */
-	if (resets->nr == 3 * BT_RESETS)
-		resets->nr = 2 * BT_RESETS;
-	spin_unlock(&bt_resets_lock);
-}
-
-/**
- * bufftrack_reset_since() - whether a life would have ended in a reset
- * @resets: of its table, or of its client's attach
- * @rec: the life; its shard's lock is held
- * @time: when it ended by a FREE
- *
- * Return: 1 where a reset that meant it came after that; 0 where none did; -ENOENT where
- * more came after that than are remembered.
- */
-int bufftrack_reset_since(const struct bt_resets *resets, const struct bt_record *rec, u64 time)
-{
-	unsigned int i, after = 0;
-	int since = 0;
-
-	spin_lock(&bt_resets_lock);
-	for (i = 0; i < min(resets->nr, BT_RESETS); i++) {
-		if (resets->latest[i].time <= time)
-			continue;
-		after++;
-		if (bt_reset_meant(&resets->latest[i], rec))
-			since = 1;
-	}
-	if (!since && after == BT_RESETS && resets->nr > BT_RESETS)
-		since = -ENOENT;
-	spin_unlock(&bt_resets_lock);
-	return since;
-}
-
 /**
  * bufftrack_may_know() - who is told the generation and the references of a life
  * @client: the caller's

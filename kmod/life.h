@@ -22,8 +22,6 @@ void bufftrack_life_revive(struct bt_record *rec, struct bt_attach *attach, unsi
 void bufftrack_life_unlast(struct bt_record *rec);
 void bufftrack_life_unsettle(struct bt_record *rec, struct bt_attach *attach, unsigned int shard,
 			     struct bt_held_end *end);
-void bufftrack_reset_note(struct bt_resets *resets, const struct bt_reset *reset);
-int bufftrack_reset_since(const struct bt_resets *resets, const struct bt_record *rec, u64 time);
 bool bufftrack_may_know(const struct bt_client *client, struct bt_record *rec);
 void bufftrack_answer(struct bufftrack_op *op, const struct bt_client *client,
 		      struct bt_record *rec);

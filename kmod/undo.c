@@ -8,6 +8,7 @@
 #include <linux/ktime.h>
 #include <linux/slab.h>
 
+#include "close.h"
 #include "compat.h"
 #include "life.h"
 #include "undo.h"
@@ -37,30 +38,36 @@ static struct bt_hold *hold_lent(struct bt_record *rec)
 	for (more = *bt_more_of(rec); more; more = more->next)
 		if (more->lent)
 			latest = more;
-	if (!latest) {
+	return latest ? &latest->hold : hold;
+}
+
+static void hold_unlend(struct bt_record *rec, struct bt_hold *hold)
+{
+	if (hold == &rec->first)
 		rec->lent = 0;
-		return hold;
-	}
-	latest->lent = false;
-	return &latest->hold;
+	else
+		container_of(hold, struct bt_more_hold, hold)->lent = false;
 }
 
 /* Of a life that has holds: it is live, or references are left. */
 static int undo_held(struct bt_record *rec, struct bt_client *client, const struct bufftrack_op *op)
 {
 	struct bt_hold *hold = bufftrack_hold_find(rec, client);
+	bool lent = !hold;
 
-	if (rec->first.refs == U32_MAX)
-		return -EOVERFLOW;
-	if (!hold && rec->flags & BUFFTRACK_F_SHARED && rec->space->share->user == client->user)
+	if (lent && rec->flags & BUFFTRACK_F_SHARED && rec->space->share->user == client->user)
 		hold = hold_lent(rec);
 	if (!hold)
 		return -ENOENT;
+	if (rec->first.refs == U32_MAX)
+		return -EOVERFLOW;
 	if (rec->state == BT_STATE_HELD && op->verdict == BUFFTRACK_HELD_FREE) {
 		if (rec->held_end->when.actor->client != client->id)
 			return -ENOENT;
 		bufftrack_life_unlast(rec);
 	}
+	if (lent)
+		hold_unlend(rec, hold);
 	hold_regain(rec, hold);
 	return 0;
 }
@@ -100,7 +107,6 @@ static int undo_end(struct bt_record *rec, struct bt_attach *attach, unsigned in
 static int undo_dead(struct bt_record *rec, struct bt_attach *attach, unsigned int nr,
 		     const struct bufftrack_op *op, struct bt_held_end **spare)
 {
-
 	switch (rec->state) {
 	case BUFFTRACK_STATE_RESET:
 	case BUFFTRACK_STATE_CONTEXT:

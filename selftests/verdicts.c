@@ -1527,6 +1527,24 @@ TEST_F(verdict, undo_of_anothers_of_a_shared)
 	EXPECT_FREE(self->b, OK, 0, generation, 0);
 }
 
+/* An UNDO that is refused leaves what there is to take back. */
+TEST_F(verdict, undo_that_is_refused)
+{
+	__u64 generation = NEW_LIFE(self->a, .flags = BUFFTRACK_F_SHARED);
+	struct bufftrack_op freed, last;
+
+	EXPECT_ALLOC(self->b, OK, 2, generation);
+	EXPECT_ALLOC(self->b, OK, 3, generation);
+	EXPECT_FREE(self->a, HELD_FREE, 2, generation, 0, LAST_);
+	last = self->op;
+	EXPECT_FREE(self->c, OK, 1, generation, PROBABLE | FOLLOWS);
+	freed = self->op;
+	/* The LAST was another's. */
+	EXPECT_EQ(-ENOENT, undo(self, self->c, last));
+	EXPECT_EQ(0, undo(self, self->c, freed));
+	EXPECT_EQ(2, self->op.refs);
+}
+
 /* What is to be said of the life that was not freed is said. */
 TEST_F(verdict, missed_free_of_what_was_undone)
 {

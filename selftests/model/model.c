@@ -1048,14 +1048,13 @@ static int undo_held(struct model *m, struct model_client *client, struct model_
 		     const struct bufftrack_op *op)
 {
 	struct model_hold *hold = hold_find(rec, client);
+	bool lent = !hold;
 	unsigned int i;
 
 	/* Of those whose reference somebody else dropped, the youngest lost it last. */
 	for (i = 0; !hold && rec->last.flags & BUFFTRACK_F_SHARED && i < rec->nr_holds; i++) {
-		if (rec->holds[rec->nr_holds - 1 - i].lent) {
+		if (rec->holds[rec->nr_holds - 1 - i].lent)
 			hold = &rec->holds[rec->nr_holds - 1 - i];
-			hold->lent = false;
-		}
 	}
 	if (!hold)
 		return -ENOENT;
@@ -1065,6 +1064,7 @@ static int undo_held(struct model *m, struct model_client *client, struct model_
 		if (!broken(m, MODEL_BREAK_UNDO_LAST))
 			life_unlast(m, rec);
 	}
+	hold->lent &= !lent;
 	if (!broken(m, MODEL_BREAK_UNDO_REF))
 		hold_regain(m, rec, hold);
 	return 0;

@@ -37,7 +37,8 @@
  * ENOMEM      the kernel, or the caller's memory cgroup, has no memory left; or 15 keys
  *             of the user's lie where the key would, as chance does not bring about
  * ENOSPC      a limit was reached (see &struct bufftrack_info), or 1024 clients that
- *             are open hold the life, or have held it
+ *             are open hold the life, or have held it: for each account but that of the
+ *             life's own user 32
  * EINTR       a fatal signal is pending
  * ==========  ===============================================================
  *
