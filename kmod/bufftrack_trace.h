@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The tracepoints. Fields are only ever appended; the first is BUFFTRACK_MARK_*. Events about a key that has a
- * record are emitted under the lock of its shard, so that those of one key are in
- * the order in which they happened.
+ * The tracepoints. Fields are only ever appended; the first is BUFFTRACK_MARK_*. Events
+ * about a key that has a record are emitted under the lock of its shard, so that those of
+ * one key are in the order in which they happened.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM bufftrack

@@ -21,14 +21,13 @@
 #ifdef CONFIG_64BIT
 #define bt_unsafe_get_u64(to, from, label) unsafe_get_user(to, from, label)
 #else
-#define bt_unsafe_get_u64(to, from, label)                             \
-	do {                                                           \
-		const u32 __user *__from = (const u32 __user *)(from); \
-		u32 __half[2];                                         \
-                                                                       \
-		unsafe_get_user(__half[0], __from, label);             \
-		unsafe_get_user(__half[1], __from + 1, label);         \
-		memcpy(&(to), __half, sizeof(__half));                 \
+#define bt_unsafe_get_u64(to, from, label)                                   \
+	do {                                                                 \
+		const u32 __user *__from = (const u32 __user *)(from);       \
+		u32 __half[2], __nr;                                         \
+		for (__nr = 0; __nr < 2; __nr++)                             \
+			unsafe_get_user(__half[__nr], __from + __nr, label); \
+		memcpy(&(to), __half, sizeof(__half));                       \
 	} while (0)
 #endif
 
@@ -87,6 +86,7 @@ static inline u64 bt_inode_mtime(const struct inode *inode)
 static inline u32 bt_mm_seq(const struct mm_struct *mm)
 {
 #if defined(CONFIG_PER_VMA_LOCK) && LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+	/* What comes after sees at least what had changed by then. */
 	u32 seq = smp_load_acquire((const u32 *)&mm->mm_lock_seq);
 
 	return seq & 1 ? 0 : seq;
@@ -98,11 +98,12 @@ static inline u32 bt_mm_seq(const struct mm_struct *mm)
 /*
  * 7.2: a table can do without a limit to its chains, for which an insert has to wait, or
  * fails. Before that two users together can make one too long, whose own limits are higher.
+ * For a table's automatic_shrinking, and what follows it.
  */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(7, 2, 0)
-#define BT_NO_ELASTICITY
+#define BT_SHRINKING true
 #else
-#define BT_NO_ELASTICITY , .insecure_elasticity = true
+#define BT_SHRINKING true, .insecure_elasticity = true
 #endif
 
 /* 6.2: the device is const; 6.4: a class has no owner. */

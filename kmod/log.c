@@ -135,7 +135,8 @@ static bool log_wanted(struct bt_client *client, const struct bt_bad *bad)
 }
 
 /*
- * What a bad verdict has for consequences. The log has a line for bad frees; bad ALLOCs are in the tracepoints.
+ * What a bad verdict has for consequences. The log has a line for bad frees; bad ALLOCs are
+ * in the tracepoints.
  */
 static void punish(struct bt_client *client, const struct bt_bad *bad)
 {

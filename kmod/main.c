@@ -109,13 +109,14 @@ static int __init node_init(void)
 	bt_cdev.owner = THIS_MODULE;
 	err = cdev_add(&bt_cdev, bt_node, 1);
 	if (err)
-		goto class;
+		goto put_class;
 	device = device_create(bt_class, NULL, bt_node, NULL, "bufftrack");
 	if (!IS_ERR(device))
 		return 0;
 	err = PTR_ERR(device);
 	cdev_del(&bt_cdev);
-	class : class_destroy(bt_class);
+put_class:
+	class_destroy(bt_class);
 region:
 	unregister_chrdev_region(bt_node, 1);
 	return err;

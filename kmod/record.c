@@ -47,7 +47,7 @@ static const struct rhashtable_params bt_record_params = {
 	.hashfn = key_hashfn,
 	.obj_hashfn = record_hashfn,
 	.obj_cmpfn = record_cmpfn,
-	.automatic_shrinking = true BT_NO_ELASTICITY,
+	.automatic_shrinking = BT_SHRINKING,
 };
 
 /* bufftrack_table_init - 0 or -ENOMEM */

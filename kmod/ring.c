@@ -60,11 +60,12 @@ struct ring_entry {
  * @entries: @size of them, by sequence number: @few, or %BT_RING_EVENTS once one was needed
  * @size: a power of 2
  * @wait: who waits for the next
+ * @few: where the entries are until room for more was needed, or where there was none
  */
 struct bt_ring {
 	unsigned long refs;
 	kuid_t uid;
-	spinlock_t lock;
+	spinlock_t lock; /* the entries and @next */
 	u64 next;
 	struct ring_entry *entries;
 	unsigned int size;
@@ -96,7 +97,9 @@ static struct bt_ring *ring_get(unsigned long uid, struct bt_ring *new)
  * bufftrack_ring_join() - a client has opened
  * @client: the client, not yet known to anybody else
  *
- * It hears of what comes from now on. Return: 0, or -ENOMEM. May sleep.
+ * It hears of what comes from now on. May sleep.
+ *
+ * Return: 0, or -ENOMEM.
  */
 int bufftrack_ring_join(struct bt_client *client)
 {

@@ -280,7 +280,7 @@ struct bufftrack_client {
  * none of ALLOC's others; of LAST and VIEW a FREE has one.
  */
 #define BUFFTRACK_F_EXCLUSIVE		(1U << 0) /* ALLOC: the key must not be live */
-#define BUFFTRACK_F_SHARED		(1U << 1) /* ALLOC: any client of the user may drop a hold */
+#define BUFFTRACK_F_SHARED		(1U << 1) /* ALLOC: any client of the user may drop it */
 #define BUFFTRACK_F_VIEW		(1U << 2) /* ALLOC, FREE: an alias that owns nothing */
 #define BUFFTRACK_F_RETAIN		(1U << 3) /* ALLOC: the key must be live */
 #define BUFFTRACK_F_SAME		(1U << 4) /* ALLOC: one reference a client, however often */
