@@ -546,7 +546,7 @@ static void step(struct story *story, char *line)
 		words[nr++] = NULL;
 		want = &words[nr];
 	}
-	if (!nr || words[0][0] == '#')
+	if (!nr || !words[0] || words[0][0] == '#')
 		return;
 	if (!strcmp(words[0], "param") && words[1] && words[2]) {
 		parameter(story, words[1], words[2]);

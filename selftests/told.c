@@ -241,21 +241,28 @@ TEST_F(told, events_refused)
 	struct bufftrack_events arg = good;
 
 	EXPECT_EQ(0, bt_ioctl(self->a, BUFFTRACK_IOC_EVENTS, &arg));
-	arg = good, arg.nr = 0;
+	arg = good;
+	arg.nr = 0;
 	EXPECT_EQ(-EINVAL, bt_ioctl(self->a, BUFFTRACK_IOC_EVENTS, &arg));
-	arg = good, arg.flags = 2;
+	arg = good;
+	arg.flags = 2;
 	EXPECT_EQ(-EINVAL, bt_ioctl(self->a, BUFFTRACK_IOC_EVENTS, &arg));
-	arg = good, arg.flags = BUFFTRACK_EVENTS_END;
+	arg = good;
+	arg.flags = BUFFTRACK_EVENTS_END;
 	EXPECT_EQ(-EINVAL, bt_ioctl(self->a, BUFFTRACK_IOC_EVENTS, &arg));
-	arg = good, arg.reserved = 1;
+	arg = good;
+	arg.reserved = 1;
 	EXPECT_EQ(-EINVAL, bt_ioctl(self->a, BUFFTRACK_IOC_EVENTS, &arg));
-	arg = good, arg.entry_size = sizeof(bad) - 8;
+	arg = good;
+	arg.entry_size = sizeof(bad) - 8;
 	EXPECT_EQ(-EINVAL, bt_ioctl(self->a, BUFFTRACK_IOC_EVENTS, &arg));
-	arg = good, arg.cursor = self->cursor + 1;
+	arg = good;
+	arg.cursor = self->cursor + 1;
 	EXPECT_EQ(-EINVAL, bt_ioctl(self->a, BUFFTRACK_IOC_EVENTS, &arg));
 	/* The memory is looked at where there is something to write. */
 	ASSERT_EQ(0, free_it(self->a, self->device, &(struct bufftrack_op){ .op = 0 }));
-	arg = good, arg.entries = 8;
+	arg = good;
+	arg.entries = 8;
 	EXPECT_EQ(-EFAULT, bt_ioctl(self->a, BUFFTRACK_IOC_EVENTS, &arg));
 	/* And the event is still there. */
 	arg = good;
@@ -375,11 +382,14 @@ TEST_F(told, holders_refused)
 
 	ASSERT_EQ(0, alloc(self->a, self->device, 0, 0));
 	EXPECT_EQ(0, bt_ioctl(self->a, BUFFTRACK_IOC_HOLDERS, &arg));
-	arg = good, arg.flags = 1;
+	arg = good;
+	arg.flags = 1;
 	EXPECT_EQ(-EINVAL, bt_ioctl(self->a, BUFFTRACK_IOC_HOLDERS, &arg));
-	arg = good, arg.entry_size = 4;
+	arg = good;
+	arg.entry_size = 4;
 	EXPECT_EQ(-EINVAL, bt_ioctl(self->a, BUFFTRACK_IOC_HOLDERS, &arg));
-	arg = good, arg.entries = 8;
+	arg = good;
+	arg.entries = 8;
 	EXPECT_EQ(-EFAULT, bt_ioctl(self->a, BUFFTRACK_IOC_HOLDERS, &arg));
 }
 

@@ -264,8 +264,7 @@ static void map_unmap(void)
 	drop(mem);
 }
 
-static void CL_CALLBACK free_queued(cl_command_queue from, cl_uint nr, void **pointers,
-				    void *data)
+static void CL_CALLBACK free_queued(cl_command_queue from, cl_uint nr, void **pointers, void *data)
 {
 	cl_uint i;
 

@@ -26,9 +26,11 @@ static void set_up(void)
 				      .pApplicationInfo = &app };
 	float priority = 1;
 	VkDeviceQueueCreateInfo queue = { .sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
-					  .queueCount = 1, .pQueuePriorities = &priority };
+					  .queueCount = 1,
+					  .pQueuePriorities = &priority };
 	VkDeviceCreateInfo create = { .sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
-				      .queueCreateInfoCount = 1, .pQueueCreateInfos = &queue };
+				      .queueCreateInfoCount = 1,
+				      .pQueueCreateInfos = &queue };
 	VkPhysicalDevice physical;
 	uint32_t nr = 1;
 

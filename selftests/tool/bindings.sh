@@ -5,8 +5,8 @@
 . "$(dirname "$(readlink -f "$0")")/common.sh"
 
 command -v g++ >/dev/null || skip_all "no g++"
-command -v python3 >/dev/null && python3 -c 'import ctypes' 2>/dev/null ||
-	skip_all "no python3 with ctypes"
+command -v python3 >/dev/null || skip_all "no python3"
+python3 -c 'import ctypes' 2>/dev/null || skip_all "no ctypes in python3"
 # As it is installed, but for the place
 export LD_LIBRARY_PATH=$here/bindings PYTHONPATH=$here/bindings
 include=(-I "$here/bindings")

@@ -56,8 +56,9 @@ int main(int argc, char *argv[])
 	message.pid = getpid();
 	message.timestamp = (uint64_t)time(NULL);
 	tell(fd, &message);
-	message = (struct message){ .type = 2, .device = message.device, .pid = message.pid,
-				    .buffer = message.buffer };
+	message = (struct message){
+		.type = 2, .device = message.device, .pid = message.pid, .buffer = message.buffer
+	};
 	tell(fd, &message);
 	tell(fd, &message);
 	/* Asked, and waited for: what was sent is done when this ends. */

@@ -146,7 +146,7 @@ struct base {
 	virtual void call(unsigned int depth, uint64_t seed) = 0;
 };
 
-struct derived : base {
+struct derived_shape : base {
 	uint64_t seed = 0;
 
 	void call(unsigned int depth, uint64_t seed) override
@@ -159,7 +159,7 @@ struct derived : base {
 
 static void virtually(unsigned int depth, uint64_t seed)
 {
-	std::unique_ptr<base> object(new derived);
+	std::unique_ptr<base> object(new derived_shape);
 
 	object->call(depth, seed);
 	sink = seed;

@@ -36,6 +36,6 @@ struct message {
 
 pid_t reading_start(const int *fds, size_t nr, reader_fn *read_files, FILE **events);
 bool reading_receive(FILE *from, struct message *message, struct recorded *recorded,
-		    struct recording_facts *facts);
+		     struct recording_facts *facts);
 
 #endif

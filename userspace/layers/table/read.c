@@ -144,7 +144,7 @@ static bool is_whole(struct reader *reader, const struct table_rule *rule)
 	if (rule->kind == TABLE_VIEW && rule->parent.from == TABLE_NONE)
 		return wrong(reader, "parent= is missing", rule->function);
 	if ((rule->kind == TABLE_FREE || rule->kind == TABLE_RETAIN) &&
-	    (rule->pointer.from == TABLE_RETURN))
+	    rule->pointer.from == TABLE_RETURN)
 		return wrong(reader, "pointer=return of what is freed or retained", rule->function);
 	return true;
 }
